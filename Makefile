@@ -1,0 +1,136 @@
+# moviebert: the extension (PGXS), the engine library it and the tool share, the tool, and their tests.
+#
+#   make                 extension and tool          make install         both, into this PostgreSQL
+#   make check-unit      C unit tests                make installcheck    pg_regress on a running server
+#   make check-tap       TAP tests on private servers (needs make install)
+#   make fuzz            fuzz targets (clang)        make format          clang-format over the tree
+#
+# SAN=address,undefined builds the engine and unit tests with sanitizers, in a build folder of their own.
+
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' META.json)
+
+BUILD ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+comma := ,
+
+# ---- the extension -------------------------------------------------------------------------------------------------
+
+MODULE_big = moviebert
+EXTENSION  = moviebert
+PG_OBJS    = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*.c)))
+OBJS       = $(PG_OBJS)
+DATA       = $(wildcard sql/moviebert--*--*.sql)
+DATA_built = sql/moviebert--$(VERSION).sql
+EXTRA_CLEAN = build build-* moviebert moviebert.control sql/moviebert--$(VERSION).sql
+
+REGRESS      = $(patsubst sql/regress/%.sql,%,$(sort $(wildcard sql/regress/*.sql)))
+REGRESS_OPTS = --inputdir=$(BUILD)/regress --outputdir=$(BUILD)/regress --load-extension=moviebert
+
+ENGINE_LIB = $(BUILD)/libmoviebert.a
+ENGINE_NEEDS = -lutf8proc -ljansson -lm
+
+PG_CPPFLAGS = -Iinclude -DMOVIEBERT_VERSION='"$(VERSION)"'
+PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -fvisibility=hidden
+SHLIB_LINK  = $(ENGINE_LIB) $(ENGINE_NEEDS)
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+# Inlining our seconds-long functions into query expressions with LLVM gains nothing.
+override with_llvm := no
+include $(PGXS)
+
+# ---- the engine ----------------------------------------------------------------------------------------------------
+
+ENGINE_CC     ?= $(CC)
+ENGINE_WARN    = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
+# -std=c17 also means no contraction of a*b+c behind our back: results do not depend on what the compiler fuses.
+ENGINE_CFLAGS  = -std=c17 -D_POSIX_C_SOURCE=200809L -O2 -g -fPIC -fvisibility=hidden $(ENGINE_WARN) \
+                 $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) -Iinclude
+ENGINE_SRCS    = $(sort $(wildcard src/text/*.c src/model/*.c src/nn/*.c src/infer/*.c))
+ENGINE_OBJS    = $(ENGINE_SRCS:%.c=$(BUILD)/%.o)
+
+$(BUILD)/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(ENGINE_CC) $(ENGINE_CFLAGS) -MMD -MP -c $< -o $@
+
+$(ENGINE_LIB): $(ENGINE_OBJS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(shlib): $(ENGINE_LIB)
+$(PG_OBJS): $(wildcard include/moviebert/*.h src/pg/*.h) META.json
+
+# ---- the tool ------------------------------------------------------------------------------------------------------
+
+TOOL_SRCS   = $(sort $(wildcard training/*.c))
+TOOL_OBJS   = $(TOOL_SRCS:%.c=$(BUILD)/%.o)
+TOOL_CFLAGS = $(ENGINE_CFLAGS) -DMOVIEBERT_VERSION='"$(VERSION)"' -I$(shell $(PG_CONFIG) --includedir)
+TOOL_LIBS   = $(ENGINE_LIB) -L$(shell $(PG_CONFIG) --libdir) -lpq -lopenblas -lcrypto $(ENGINE_NEEDS) -lpthread
+
+$(BUILD)/training/%.o: training/%.c
+	@mkdir -p $(@D)
+	$(ENGINE_CC) $(TOOL_CFLAGS) -MMD -MP -c $< -o $@
+
+moviebert: $(TOOL_OBJS) $(ENGINE_LIB)
+	$(ENGINE_CC) $(ENGINE_CFLAGS) -o $@ $(TOOL_OBJS) $(TOOL_LIBS)
+
+all: moviebert
+
+install: install-tool
+.PHONY: install-tool
+install-tool: moviebert
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) moviebert '$(DESTDIR)$(bindir)/moviebert'
+
+# ---- generated files -----------------------------------------------------------------------------------------------
+
+sql/moviebert--$(VERSION).sql: sql/moviebert.sql META.json
+	cp $< $@
+
+moviebert.control: moviebert.control.in META.json
+	sed 's/@VERSION@/$(VERSION)/' $< > $@
+
+all: moviebert.control
+
+# ---- tests ---------------------------------------------------------------------------------------------------------
+
+# pg_regress wants sql/ and expected/ side by side; ours live in sql/regress and expected/.
+installcheck: regress-dir
+.PHONY: regress-dir
+regress-dir:
+	@mkdir -p $(BUILD)/regress
+	@ln -sfn $(CURDIR)/sql/regress $(BUILD)/regress/sql
+	@ln -sfn $(CURDIR)/expected $(BUILD)/regress/expected
+
+UNIT_SRCS = $(sort $(wildcard test/unit/test_*.c))
+UNIT_BINS = $(UNIT_SRCS:test/unit/%.c=$(BUILD)/test/%)
+UNIT_HELP = $(sort $(filter-out $(UNIT_SRCS),$(wildcard test/unit/*.c)))
+# Parts of the tool that are worth testing alone are everything but its main.
+TOOL_TESTED = $(filter-out $(BUILD)/training/main.o,$(TOOL_OBJS))
+
+$(BUILD)/test/%: test/unit/%.c $(UNIT_HELP) $(ENGINE_LIB) $(TOOL_TESTED)
+	@mkdir -p $(@D)
+	$(ENGINE_CC) $(TOOL_CFLAGS) -Wno-conversion -I. -MMD -MP -MF $@.d $< $(UNIT_HELP) $(TOOL_TESTED) -o $@ -lcmocka $(TOOL_LIBS)
+
+.PHONY: unit-tests check-unit check-tap fuzz format
+unit-tests: $(UNIT_BINS)
+
+check-unit: unit-tests
+	@status=0; for t in $(UNIT_BINS); do echo "== $$t"; $(RUN) $$t || status=1; done; exit $$status
+
+check-tap:
+	PG_CONFIG=$(PG_CONFIG) PERL5LIB=$(CURDIR)/test/perl:$(shell $(PG_CONFIG) --pkglibdir)/pgxs/src/test/perl prove -v test/t/*.pl
+
+FUZZ_CC   ?= clang
+FUZZ_SRCS  = $(sort $(wildcard test/fuzz/fuzz_*.c))
+FUZZ_BINS  = $(FUZZ_SRCS:test/fuzz/%.c=$(BUILD)-fuzz/%)
+
+fuzz: $(FUZZ_BINS)
+
+$(BUILD)-fuzz/%: test/fuzz/%.c $(ENGINE_SRCS)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(ENGINE_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $< $(ENGINE_SRCS) -o $@ $(ENGINE_NEEDS)
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+-include $(ENGINE_OBJS:.o=.d) $(TOOL_OBJS:.o=.d) $(wildcard $(BUILD)/test/*.d)
