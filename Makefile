@@ -7,7 +7,8 @@
 #
 # SAN=address,undefined builds the engine and unit tests with sanitizers, in a build folder of their own.
 
-VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' META.json)
+# Not VERSION: PGXS sets that to the version of PostgreSQL.
+EXTENSION_VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' META.json)
 
 BUILD ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 comma := ,
@@ -19,8 +20,8 @@ EXTENSION  = moviebert
 PG_OBJS    = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*.c)))
 OBJS       = $(PG_OBJS)
 DATA       = $(wildcard sql/moviebert--*--*.sql)
-DATA_built = sql/moviebert--$(VERSION).sql
-EXTRA_CLEAN = build build-* moviebert moviebert.control sql/moviebert--$(VERSION).sql
+DATA_built = sql/moviebert--$(EXTENSION_VERSION).sql
+EXTRA_CLEAN = build build-* moviebert moviebert.control sql/moviebert--$(EXTENSION_VERSION).sql
 
 REGRESS      = $(patsubst sql/regress/%.sql,%,$(sort $(wildcard sql/regress/*.sql)))
 REGRESS_OPTS = --inputdir=$(BUILD)/regress --outputdir=$(BUILD)/regress --load-extension=moviebert
@@ -28,7 +29,7 @@ REGRESS_OPTS = --inputdir=$(BUILD)/regress --outputdir=$(BUILD)/regress --load-e
 ENGINE_LIB = $(BUILD)/libmoviebert.a
 ENGINE_NEEDS = -lutf8proc -ljansson -lm
 
-PG_CPPFLAGS = -Iinclude -DMOVIEBERT_VERSION='"$(VERSION)"'
+PG_CPPFLAGS = -Iinclude -DMOVIEBERT_VERSION='"$(EXTENSION_VERSION)"'
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -fvisibility=hidden
 SHLIB_LINK  = $(ENGINE_LIB) $(ENGINE_NEEDS)
 
@@ -63,7 +64,7 @@ $(PG_OBJS): $(wildcard include/moviebert/*.h src/pg/*.h) META.json
 
 TOOL_SRCS   = $(sort $(wildcard training/*.c))
 TOOL_OBJS   = $(TOOL_SRCS:%.c=$(BUILD)/%.o)
-TOOL_CFLAGS = $(ENGINE_CFLAGS) -DMOVIEBERT_VERSION='"$(VERSION)"' -I$(shell $(PG_CONFIG) --includedir)
+TOOL_CFLAGS = $(ENGINE_CFLAGS) -DMOVIEBERT_VERSION='"$(EXTENSION_VERSION)"' -I$(shell $(PG_CONFIG) --includedir)
 TOOL_LIBS   = $(ENGINE_LIB) -L$(shell $(PG_CONFIG) --libdir) -lpq -lopenblas -lcrypto $(ENGINE_NEEDS) -lpthread
 
 $(BUILD)/training/%.o: training/%.c
@@ -83,11 +84,11 @@ install-tool: moviebert
 
 # ---- generated files -----------------------------------------------------------------------------------------------
 
-sql/moviebert--$(VERSION).sql: sql/moviebert.sql META.json
+sql/moviebert--$(EXTENSION_VERSION).sql: sql/moviebert.sql META.json
 	cp $< $@
 
 moviebert.control: moviebert.control.in META.json
-	sed 's/@VERSION@/$(VERSION)/' $< > $@
+	sed 's/@VERSION@/$(EXTENSION_VERSION)/' $< > $@
 
 all: moviebert.control
 
