@@ -119,6 +119,6 @@ sub matches
 {
 	my ($got, $expected) = @_;
 	s/[ \t]+/ /g, s/ ?\n ?/\n/g, s/^\s+|\s+$//g, s/-{3,}/---/g for $got, $expected;
-	my $pattern = join '.*?', map { quotemeta } split /\.\.\./, $expected, -1;
+	my $pattern = join '.*?', map { quotemeta } split /\s*\.\.\.\s*/, $expected, -1;
 	return $got =~ /$pattern/s;
 }
