@@ -39,6 +39,9 @@
 #include "moviebert/status.h"
 #include "moviebert/tokenizer.h"
 
+/* A model file in a database is rows of this many bytes each, the last one shorter. */
+#define MB_CHUNK_SIZE (1024 * 1024)
+
 typedef enum mb_activation
 {
 	MB_GELU,      /* exact: x/2 (1 + erf(x/sqrt 2)) */

@@ -1,0 +1,92 @@
+"""Writes cases.json: what scikit-learn says of small score matrices, ties and tags without support included.
+
+Usage: python make.py [cases.json]
+"""
+import json
+import os
+import sys
+import warnings
+
+import numpy as np
+import sklearn
+from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
+
+warnings.filterwarnings("ignore")
+
+
+def at_k(scores, labels, k):
+    precision, recall = [], []
+    for s, y in zip(scores, labels):
+        if not y.sum():
+            continue
+        best = np.argsort(-s, kind="stable")[:k]
+        precision.append(y[best].sum() / k)
+        recall.append(y[best].sum() / y.sum())
+    return float(np.mean(precision)), float(np.mean(recall))
+
+
+def ece(scores, labels, bins=15):
+    flat, truth = scores.ravel(), labels.ravel()
+    which = np.minimum((flat * np.float32(bins)).astype(int), bins - 1)
+    return float(sum(abs(flat[which == b].sum() - truth[which == b].sum()) for b in range(bins)) / flat.size)
+
+
+def summary(labels, guess):
+    return {
+        "micro_precision": precision_score(labels, guess, average="micro", zero_division=0),
+        "micro_recall": recall_score(labels, guess, average="micro", zero_division=0),
+        "micro_f1": f1_score(labels, guess, average="micro", zero_division=0),
+        "macro_f1": f1_score(labels, guess, average="macro", zero_division=0),
+        "samples_f1": f1_score(labels, guess, average="samples", zero_division=0),
+    }
+
+
+def case(name, rng, n, tags, decimals, empty_tag=None):
+    labels = (rng.random((n, tags)) < rng.uniform(0.05, 0.5, tags)).astype(int)
+    if empty_tag is not None:
+        labels[:, empty_tag] = 0
+    scores = np.clip(0.25 + 0.35 * labels + 0.3 * rng.standard_normal((n, tags)), 0, 1)
+    scores = np.round(scores, decimals).astype(np.float32)
+    thresholds = np.round(rng.uniform(0.2, 0.6, tags), 3).astype(np.float32)
+    guess = (scores >= thresholds).astype(int)
+    s = scores.astype(np.float64)
+    per_tag = [average_precision_score(labels[:, l], s[:, l]) if labels[:, l].any() else None for l in range(tags)]
+    p3, r3 = at_k(s, labels, 3)
+    p5, r5 = at_k(s, labels, 5)
+    return {
+        "name": name,
+        "rows": n,
+        "tags": tags,
+        "scores": [float(x) for x in scores.ravel()],
+        "labels": [int(x) for x in labels.ravel()],
+        "thresholds": [float(x) for x in thresholds],
+        "calibrated": summary(labels, guess),
+        "half": summary(labels, (scores >= 0.5).astype(int)),
+        "per_tag_ap": per_tag,
+        "per_tag_f1": [float(f1_score(labels[:, l], guess[:, l], zero_division=0)) for l in range(tags)],
+        "macro_ap": float(np.mean([p for p in per_tag if p is not None])),
+        "micro_ap": float(average_precision_score(labels.ravel(), s.ravel())),
+        "precision_at_3": p3,
+        "recall_at_3": r3,
+        "precision_at_5": p5,
+        "recall_at_5": r5,
+        "ece": ece(scores, labels),
+    }
+
+
+def main():
+    rng = np.random.default_rng(20261124)
+    cases = [
+        case("no ties", rng, 60, 6, 6),
+        case("many ties", rng, 80, 5, 1),
+        case("a tag without support", rng, 50, 7, 2, empty_tag=3),
+        case("two tags", rng, 30, 2, 2),
+        case("few rows", rng, 4, 8, 2),
+    ]
+    path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "cases.json")
+    with open(path, "w", encoding="utf-8") as out:
+        json.dump({"scikit-learn": sklearn.__version__, "cases": cases}, out)
+        out.write("\n")
+
+
+main()

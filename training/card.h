@@ -1,0 +1,24 @@
+/* card.h - what a model's card says: where it came from, and how good it is.  Nothing in it depends on the clock. */
+#ifndef MOVIEBERT_TOOL_CARD_H
+#define MOVIEBERT_TOOL_CARD_H
+
+#include <jansson.h>
+
+#include "metrics.h"
+#include "tagged_rows.h"
+
+/* A number rounded to digits after the point, so that cards are readable; null for NAN. */
+json_t *json_rounded(double value, int digits);
+
+json_t *row_counts_json(const row_counts *counts);
+
+/* per_tag: with the table of tags. names [m->tags]. */
+json_t *metrics_json(const metrics *m, const char *const *names, bool per_tag);
+
+/* The summary, and one line per tag (at most max_tags lines by falling support; 0: all). */
+void metrics_print(const metrics *m, const char *const *names, const char *title, size_t max_tags);
+
+/* Two-space indented JSON on stdout. */
+void json_print(const json_t *value);
+
+#endif

@@ -1,0 +1,380 @@
+/*
+ * command_finetune.c - moviebert finetune --freeze all: a query's rows become a tag head on a frozen encoder.
+ *
+ * Read, split, embed once, fit, calibrate, measure, write, and read back what was written to see that it says the same.
+ */
+#include "commands.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blas.h"
+#include "calibration.h"
+#include "card.h"
+#include "connection.h"
+#include "finetune.h"
+#include "head.h"
+#include "interrupt.h"
+#include "memory.h"
+#include "parallel.h"
+#include "progress.h"
+#include "report.h"
+
+/* How far the written model's logits may be from the fitted head's: rounding of two orders of summation. */
+#define LOGIT_TOLERANCE 1e-3
+
+static void
+trial_progress(void *arg, int done, int total)
+{
+	(void) total;
+	progress_update(arg, (uint64_t) done);
+}
+
+/* scores [n,L] = sigmoid of the head */
+static float *
+head_scores(const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags)
+{
+	float *scores = allocate(rows->n * n_tags, sizeof(float));
+	size_t i;
+
+	head_forward(scores, fit->weight, fit->bias, rows->features, rows->n, n_features, n_tags);
+	for (i = 0; i < rows->n * n_tags; i++)
+		scores[i] = (float) sigmoid((double) scores[i]);
+	return scores;
+}
+
+static void
+measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags)
+{
+	float *scores = head_scores(rows, fit, n_features, n_tags);
+
+	metrics_compute(m, scores, rows->labels, fit->thresholds, rows->n, n_tags);
+	free(scores);
+}
+
+static mb_status
+write_model(const char *path, const model_source *base, const finetune_data *data, const fit_result *fit, json_t *card,
+			mb_error *err)
+{
+	mb_tag *tags = allocate((size_t) data->labels.n, sizeof(mb_tag));
+	char *text = json_dumps(card, JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
+	mb_head head = {MB_MULTI_LABEL, data->labels.n, fit->weight, fit->bias, tags, text};
+	mb_status status;
+	int32_t l;
+
+	for (l = 0; l < data->labels.n; l++)
+	{
+		tags[l].name = data->labels.names[l];
+		tags[l].threshold = fit->thresholds[l];
+		tags[l].support = data->labels.support[l];
+	}
+	status = text == NULL ? mb_fail(err, MB_OUT_OF_MEMORY, "out of memory while writing the card")
+						  : mb_model_write_with_head(base->model, &head, path, err);
+	free(text);
+	free(tags);
+	return status;
+}
+
+/* What inference computes from the written file must be what was fitted. */
+static mb_status
+verify_written(const char *path, const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags,
+			   bool announce, mb_error *err)
+{
+	size_t n = rows->n < 256 ? rows->n : 256;
+	float *expected = allocate(n * n_tags, sizeof(float));
+	float *got = allocate(n * n_tags, sizeof(float));
+	model_source written;
+	double worst = 0;
+	mb_status status = model_source_open_file(&written, path, err);
+	size_t i;
+
+	if (status == MB_OK)
+	{
+		status = model_source_image(&written, err);
+		if (status == MB_OK)
+		{
+			mb_classify(&written.image, rows->features, n, got);
+			head_forward(expected, fit->weight, fit->bias, rows->features, n, n_features, n_tags);
+			for (i = 0; i < n * n_tags; i++)
+				worst = fmax(worst, fabs((double) got[i] - (double) expected[i]) / (1 + fabs((double) expected[i])));
+			if (!(worst <= LOGIT_TOLERANCE))
+				status =
+					mb_fail(err, MB_CORRUPT, "the written model's scores differ from the fitted ones by %g", worst);
+		}
+		if (status == MB_OK && announce)
+			printf("\nWrote \"%s\" (sha256 %.16s..., logits within %.1e of the fitted head).\n", path, written.sha256,
+				   worst);
+		model_source_close(&written);
+	}
+	if (status != MB_OK)
+		unlink(path);
+	free(expected);
+	free(got);
+	return status;
+}
+
+static void
+report_trials(const fit_result *fit)
+{
+	int i;
+
+	printf("\nChoosing regularisation on the validation part (macro AP):\n\n");
+	printf("  %-11s %8s %10s %9s %9s\n", "imbalance", "L2", "iterations", "macro AP", "log loss");
+	for (i = 0; i < fit->n_trials; i++)
+	{
+		const fit_trial *t = &fit->trials[i];
+
+		printf("  %-11s %8.1e %9d%s %9.4f %9.5f%s\n", fit_imbalance_names[t->imbalance], t->l2, t->iterations,
+			   t->converged ? " " : "+", t->validation_macro_ap, t->validation_log_loss,
+			   i == fit->chosen ? "  <- chosen" : "");
+	}
+}
+
+static void
+report_features(const features_stats *stats)
+{
+	char distinct[32], cached[32], tokens[32];
+
+	report_note("Vectors: %s distinct texts, %s from the cache, %s tokens computed in %.1f s (%.0f texts/s)",
+				format_count(distinct, sizeof(distinct), (long long) stats->distinct),
+				format_count(cached, sizeof(cached), (long long) stats->cached),
+				format_count(tokens, sizeof(tokens), (long long) stats->infer.tokens), stats->seconds,
+				stats->seconds > 0 ? (double) stats->infer.texts / stats->seconds : 0.0);
+	if (stats->infer.truncated > 0)
+		report_warning("%s texts were truncated to the model's length",
+					   format_count(tokens, sizeof(tokens), (long long) stats->infer.truncated));
+}
+
+static void
+warn_unsupported(const metrics *validation, const label_set *labels)
+{
+	int32_t l, missing = 0;
+	const char *first = NULL;
+
+	for (l = 0; l < labels->n; l++)
+		if (validation->per_tag[l].support == 0)
+		{
+			missing++;
+			first = first != NULL ? first : labels->names[l];
+		}
+	if (missing > 0)
+		report_warning("%d tags have no row in the validation part and get the global threshold (the first is \"%s\")",
+					   missing, first);
+}
+
+static mb_status
+train(const finetune_request *request, const finetune_data *data, const model_source *base, const float *features,
+	  const features_stats *feature_stats, const char *output, bool as_json, size_t max_tags, mb_error *err)
+{
+	size_t H = (size_t) base->model->config.hidden_size, L = (size_t) data->labels.n;
+	fit_rows parts[N_PARTS];
+	fit_options how = request->fit;
+	fit_result fit;
+	metrics validation, test;
+	progress bar;
+	mb_status status;
+	int p;
+
+	for (p = 0; p < N_PARTS; p++)
+		labels_gather(&parts[p], &data->rows, &data->labels, features, H, (row_part) p, false);
+	how.progress = trial_progress;
+	how.progress_arg = &bar;
+	progress_start(&bar, "Fitting", "trials", 0, request->silent);
+	status = fit_head(&fit, &parts[PART_TRAINING], &parts[PART_VALIDATION], H, L, &how, err);
+	if (status == MB_OK)
+	{
+		json_t *card;
+
+		progress_finish(&bar, (uint64_t) fit.n_trials);
+		measure(&validation, &parts[PART_VALIDATION], &fit, H, L);
+		if (parts[PART_TEST].n > 0)
+			measure(&test, &parts[PART_TEST], &fit, H, L);
+		warn_unsupported(&validation, &data->labels);
+		card =
+			finetune_card(request, data, base, feature_stats, &fit, &validation, parts[PART_TEST].n > 0 ? &test : NULL);
+		if (as_json)
+			json_print(card);
+		else
+		{
+			report_trials(&fit);
+			metrics_print(&validation, data->labels.names, "Validation part", max_tags);
+			printf("\n  Regularisation, calibration and thresholds were chosen on these rows: on new rows expect a "
+				   "little less.\n");
+			if (parts[PART_TEST].n > 0)
+				metrics_print(&test, data->labels.names, "Test part", max_tags);
+			else
+				printf("  --test=0.1 or --test-query keeps rows aside for an honest measure.\n");
+		}
+		status = write_model(output, base, data, &fit, card, err);
+		if (status == MB_OK)
+			status = verify_written(output, &parts[PART_VALIDATION], &fit, H, L, !as_json, err);
+		json_decref(card);
+		metrics_release(&validation);
+		if (parts[PART_TEST].n > 0)
+			metrics_release(&test);
+		fit_result_release(&fit);
+	}
+	for (p = 0; p < N_PARTS; p++)
+		fit_rows_release(&parts[p]);
+	return status;
+}
+
+static int
+finetune(const finetune_request *request, const connection_options *where, const char *model_path,
+		 const char *model_name, const char *output, bool as_json, size_t max_tags)
+{
+	PGconn *connection = NULL;
+	char *schema = NULL;
+	model_source base;
+	finetune_data data = {0};
+	features_options how = {request->cache_path, request->n_threads, request->silent};
+	features_stats stats;
+	float *features = NULL;
+	mb_error err = {0};
+	mb_status status;
+	int code = TOOL_OK;
+
+	/* A model file is looked at before the database is asked for anything. */
+	if (model_path != NULL && model_source_open_file(&base, model_path, &err) != MB_OK)
+		return report_error(&err);
+	code = connection_open(where, &connection);
+	if (code == TOOL_OK && model_name != NULL)
+		code = connection_handshake(connection, &schema);
+	if (code != TOOL_OK)
+	{
+		connection_close(connection);
+		if (model_path != NULL)
+			model_source_close(&base);
+		return code;
+	}
+	status = model_name != NULL ? model_source_open_database(&base, connection, schema, model_name, &err) : MB_OK;
+	free(schema);
+	if (status == MB_OK)
+	{
+		status = finetune_read(&data, connection, request, &err);
+		/* Hours of computing need no open connection. */
+		connection_close(connection);
+		connection = NULL;
+		if (status == MB_OK)
+			status = model_source_image(&base, &err);
+		if (status == MB_OK)
+			status = features_compute(&base, &data.rows, &how, &features, &stats, &err);
+		if (status == MB_OK)
+		{
+			report_features(&stats);
+			status = train(request, &data, &base, features, &stats, output, as_json, max_tags, &err);
+		}
+		free(features);
+		finetune_data_release(&data);
+		model_source_close(&base);
+	}
+	connection_close(connection);
+	return status == MB_OK ? TOOL_OK : report_error(&err);
+}
+
+static int
+run(int argc, char **argv)
+{
+	finetune_request request = {.validation = 0.1, .min_support = 20, .max_tags = 1000, .seed = 1};
+	connection_options where = {0};
+	const char *model_path = NULL, *model_name = NULL, *freeze = "all", *output = NULL, *imbalance = "auto";
+	int64_t iterations = 300, threads = parallel_default_threads();
+	bool quiet = false, as_json = false, all_tags = false;
+	const option_spec options[] = {
+		OPTION_HELP_HEADING("The model"),
+		{OPTION_STRING, "model", 'm', "FILE", NULL, &model_path, 0, 0, "the model file to start from"},
+		{OPTION_STRING, "from-database", 0, "NAME", NULL, &model_name, 0, 0, "or the installed model NAME"},
+		{OPTION_CHOICE, "freeze", 0, "WHAT", "all", &freeze, 0, 0,
+		 "which part of the encoder stays as it is: all (the default,\nand the only choice of this version)"},
+		{OPTION_STRING, "output", 'o', "FILE", NULL, &output, 0, 0, "the model file to write (required)"},
+		OPTION_HELP_HEADING("The rows"),
+		{OPTION_STRING, "query", 'q', "SQL", NULL, &request.query, 0, 0,
+		 "a SELECT that gives a text and its tags (text[] or a JSON array) (required)"},
+		{OPTION_STRING, "text", 0, "COLUMN", NULL, &request.columns.text, 0, 0, "its text column (default: the first)"},
+		{OPTION_STRING, "tags", 0, "COLUMN", NULL, &request.columns.tags, 0, 0,
+		 "its tags column (default: the second)"},
+		{OPTION_STRING, "key", 0, "COLUMN", NULL, &request.columns.key, 0, 0,
+		 "rows of one key stay in one part (default: the text).  Without it, two texts\nabout one film may be on both "
+		 "sides, and the metrics flatter"},
+		{OPTION_REAL, "validation", 0, "PART", NULL, &request.validation, 0, 0.9,
+		 "share of keys that regularisation, calibration and thresholds\nare chosen on (default 0.1)"},
+		{OPTION_STRING, "validation-query", 0, "SQL", NULL, &request.validation_query, 0, 0,
+		 "rows for that from a query of their own instead"},
+		{OPTION_REAL, "test", 0, "PART", NULL, &request.test, 0, 0.9,
+		 "share of keys that nothing is chosen on, for an honest measure (default 0)"},
+		{OPTION_STRING, "test-query", 0, "SQL", NULL, &request.test_query, 0, 0, "or a query for them"},
+		{OPTION_INTEGER, "min-support", 0, "N", NULL, &request.min_support, 1, 1e9,
+		 "tags with fewer training rows are left out, and listed (default 20)"},
+		{OPTION_INTEGER, "max-tags", 0, "N", NULL, &request.max_tags, 1, 100000,
+		 "at most so many tags, the most frequent (default 1000)"},
+		{OPTION_INTEGER, "seed", 0, "N", NULL, &request.seed, 0, 9e15, "of the split (default 1)"},
+		OPTION_HELP_HEADING("Training"),
+		{OPTION_CHOICE, "imbalance", 0, "HOW", "none|pos-weight|auto", &imbalance, 0, 0,
+		 "none: every row counts the same; pos-weight: positives of rare tags count more,\nup to tenfold; auto "
+		 "(default): "
+		 "both, and the better macro AP on the validation part stays"},
+		{OPTION_REAL, "l2", 0, "X", NULL, &request.fit.l2, 0, 1e6,
+		 "strength of regularisation (default: chosen from 1e-1 ... 1e-4)"},
+		{OPTION_INTEGER, "iterations", 0, "N", NULL, &iterations, 1, 100000, "at most, for each choice (default 300)"},
+		{OPTION_STRING, "cache", 0, "FILE", NULL, &request.cache_path, 0, 0,
+		 "keep the texts' vectors there: later runs with the same encoder take seconds"},
+		{OPTION_INTEGER, "threads", 0, "N", NULL, &threads, 1, 64,
+		 "threads to compute with (default: all CPUs); results do not depend on it"},
+		OPTION_HELP_HEADING("Output"),
+		{OPTION_FLAG, "json", 0, NULL, NULL, &as_json, 0, 0, "print the card as JSON instead of tables"},
+		{OPTION_FLAG, "all-tags", 0, NULL, NULL, &all_tags, 0, 0, "tables with every tag, not only the first 50"},
+		{OPTION_FLAG, "quiet", 0, NULL, NULL, &quiet, 0, 0, "no progress and no notes"},
+		CONNECTION_OPTIONS(where),
+		OPTION_END};
+	int code = options_parse(&command_finetune, options, argc, argv, NULL);
+
+	if (code >= 0)
+		return code;
+	if ((model_path == NULL) == (model_name == NULL))
+		return report_failure(TOOL_USAGE, "Give --model=FILE, or --from-database=NAME.",
+							  "finetune needs one model to start from");
+	if (request.query == NULL)
+		return report_failure(TOOL_USAGE, "Add --query=\"SELECT plot, tags FROM movies\".", "finetune needs a query");
+	if (output == NULL)
+		return report_failure(TOOL_USAGE, "Add -o FILE.", "finetune needs the name of the model file to write");
+	if (request.validation_query == NULL && request.validation <= 0)
+		return report_failure(TOOL_USAGE, "Give --validation a share above 0, or --validation-query.",
+							  "finetune needs a validation part: thresholds are calibrated on it");
+	if ((request.validation_query == NULL ? request.validation : 0) + (request.test_query == NULL ? request.test : 0) >
+		0.95)
+		return report_failure(TOOL_USAGE, "Make --validation and --test smaller.", "no rows would be left to train on");
+	report_quiet(quiet);
+	request.silent = quiet;
+	request.n_threads = (int) threads;
+	request.fit.n_threads = (int) threads;
+	request.fit.max_iterations = (int) iterations;
+	request.fit.interrupt = &tool_interrupt;
+	request.fit.imbalance = strcmp(imbalance, "none") == 0         ? IMBALANCE_NONE
+							: strcmp(imbalance, "pos-weight") == 0 ? IMBALANCE_POS_WEIGHT
+																   : IMBALANCE_AUTO;
+	return finetune(&request, &where, model_path, model_name, output, as_json, all_tags ? 0 : 50);
+}
+
+const command_spec command_finetune = {
+	"finetune",
+	"",
+	0,
+	0,
+	"train tags on the rows of a query",
+	"Computes each text's vector once with the frozen encoder, and trains a logistic regression for every tag on "
+	"them.\n"
+	"Rows are split by a hash of their key: on the validation part the strength of regularisation is chosen, scores "
+	"are\n"
+	"calibrated to be probabilities, and each tag gets the threshold of its best F1.  Rows whose text is NULL or "
+	"empty, or\n"
+	"whose tags are NULL, are counted and left out; an empty array says \"none of the tags\".  The same rows, options\n"
+	"and machine always give the same bytes.",
+	"  moviebert finetune --model base.moviebert -d mydb -o tags.moviebert --key=imdb_id --test=0.1 \\\n"
+	"      --query \"SELECT plot, tags, imdb_id FROM movies\"\n"
+	"  moviebert finetune --from-database=minilm -d mydb -o tags.moviebert --cache=vectors.cache \\\n"
+	"      --query \"SELECT plot, genres FROM movies WHERE fold > 2\" \\\n"
+	"      --validation-query \"SELECT plot, genres FROM movies WHERE fold = 1\"\n",
+	run};

@@ -1,0 +1,54 @@
+/* finetune.h - the parts of moviebert finetune that do not read a command line. */
+#ifndef MOVIEBERT_TOOL_FINETUNE_H
+#define MOVIEBERT_TOOL_FINETUNE_H
+
+#include <jansson.h>
+
+#include "features.h"
+#include "fit.h"
+#include "labels.h"
+#include "metrics.h"
+#include "model_source.h"
+#include "tagged_rows.h"
+
+/* Fewer rows than these teach and prove nothing. */
+#define FINETUNE_MIN_TRAINING 20
+#define FINETUNE_MIN_VALIDATION 5
+
+typedef struct finetune_request
+{
+	const char *query;
+	const char *validation_query; /* NULL: a part of query, by hash */
+	const char *test_query;       /* NULL: a part of query if test > 0 */
+	query_columns columns;
+	double validation;
+	double test;
+	int64_t seed;
+	int64_t min_support;
+	int64_t max_tags;
+	const char *cache_path;
+	int n_threads;
+	bool silent;
+	fit_options fit;
+} finetune_request;
+
+/* All that finetune knows about its rows. */
+typedef struct finetune_data
+{
+	tagged_rows rows;
+	row_counts counts[N_PARTS]; /* by query: the main query's under PART_TRAINING */
+	int64_t shared_keys;        /* keys in more than one part */
+	int64_t shared_texts;
+	label_set labels;
+} finetune_data;
+
+/* Runs the queries, splits, and chooses the labels. */
+mb_status finetune_read(finetune_data *data, PGconn *connection, const finetune_request *request, mb_error *err);
+void finetune_data_release(finetune_data *data);
+
+/* The new model's card. test may be NULL. */
+json_t *finetune_card(const finetune_request *request, const finetune_data *data, const model_source *base,
+					  const features_stats *features, const fit_result *fit, const metrics *validation,
+					  const metrics *test);
+
+#endif

@@ -1,0 +1,164 @@
+/* labels.c - counting support, choosing labels, gathering matrices. */
+#include "labels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+
+typedef struct counted_tag
+{
+	int32_t tag;
+	int64_t support;
+	const char *name;
+} counted_tag;
+
+static int
+by_support(const void *a, const void *b)
+{
+	const counted_tag *x = a, *y = b;
+
+	if (x->support != y->support)
+		return x->support > y->support ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static counted_tag *
+count_tags(const tagged_rows *rows, bool training_only)
+{
+	counted_tag *counted = allocate(rows->tags.n, sizeof(counted_tag));
+	size_t i;
+	int32_t t;
+
+	for (i = 0; i < rows->tags.n; i++)
+	{
+		counted[i].tag = (int32_t) i;
+		counted[i].name = rows->tags.names[i];
+	}
+	for (i = 0; i < rows->n; i++)
+	{
+		const tagged_row *row = &rows->rows[i];
+
+		if (training_only && row->part != PART_TRAINING)
+			continue;
+		for (t = 0; t < row->n_tags; t++)
+			counted[rows->tag_ids[row->tags_at + (size_t) t]].support++;
+	}
+	return counted;
+}
+
+static void
+set_init(label_set *set, size_t n_labels, size_t n_tags)
+{
+	memset(set, 0, sizeof(*set));
+	set->names = allocate(n_labels, sizeof(char *));
+	set->support = allocate(n_labels, sizeof(int64_t));
+	set->label_of_tag = allocate(n_tags, sizeof(int32_t));
+	memset(set->label_of_tag, 0xff, n_tags * sizeof(int32_t));
+	set->dropped = allocate(n_tags, sizeof(dropped_tag));
+}
+
+static void
+drop(label_set *set, const counted_tag *tag)
+{
+	set->dropped[set->n_dropped].name = tag->name;
+	set->dropped[set->n_dropped++].support = tag->support;
+}
+
+void
+labels_select(label_set *set, const tagged_rows *rows, int64_t min_support, int32_t max_tags)
+{
+	counted_tag *counted = count_tags(rows, true);
+	size_t i;
+
+	qsort(counted, rows->tags.n, sizeof(counted_tag), by_support);
+	set_init(set, rows->tags.n, rows->tags.n);
+	for (i = 0; i < rows->tags.n; i++)
+	{
+		if (counted[i].support < min_support || set->n >= max_tags)
+		{
+			drop(set, &counted[i]);
+			continue;
+		}
+		set->names[set->n] = counted[i].name;
+		set->support[set->n] = counted[i].support;
+		set->label_of_tag[counted[i].tag] = set->n++;
+	}
+	free(counted);
+}
+
+void
+labels_of_model(label_set *set, const tagged_rows *rows, const char *const *names, int32_t n)
+{
+	counted_tag *counted = count_tags(rows, false);
+	size_t i;
+	int32_t l;
+
+	set_init(set, (size_t) n, rows->tags.n);
+	set->n = n;
+	for (l = 0; l < n; l++)
+	{
+		int32_t tag = dictionary_find(&rows->tags, names[l]);
+
+		set->names[l] = names[l];
+		if (tag < 0)
+			continue;
+		set->label_of_tag[tag] = l;
+		set->support[l] = counted[tag].support;
+	}
+	qsort(counted, rows->tags.n, sizeof(counted_tag), by_support);
+	for (i = 0; i < rows->tags.n; i++)
+		if (set->label_of_tag[counted[i].tag] < 0)
+			drop(set, &counted[i]);
+	free(counted);
+}
+
+void
+labels_gather(fit_rows *out, const tagged_rows *rows, const label_set *set, const float *features, size_t n_features,
+			  row_part part, bool all)
+{
+	size_t n_labels = (size_t) set->n;
+	size_t i, n = 0;
+	int32_t t;
+
+	for (i = 0; i < rows->n; i++)
+		n += all || rows->rows[i].part == part;
+	out->n = n;
+	out->features = features != NULL ? allocate(n * n_features, sizeof(float)) : NULL;
+	out->labels = allocate(n * n_labels, 1);
+	for (i = 0, n = 0; i < rows->n; i++)
+	{
+		const tagged_row *row = &rows->rows[i];
+
+		if (!all && row->part != part)
+			continue;
+		if (features != NULL)
+			memcpy(out->features + n * n_features, features + i * n_features, n_features * sizeof(float));
+		for (t = 0; t < row->n_tags; t++)
+		{
+			int32_t label = set->label_of_tag[rows->tag_ids[row->tags_at + (size_t) t]];
+
+			if (label >= 0)
+				out->labels[n * n_labels + (size_t) label] = 1;
+		}
+		n++;
+	}
+}
+
+void
+fit_rows_release(fit_rows *rows)
+{
+	free(rows->features);
+	free(rows->labels);
+	memset(rows, 0, sizeof(*rows));
+}
+
+void
+labels_release(label_set *set)
+{
+	free(set->names);
+	free(set->support);
+	free(set->label_of_tag);
+	free(set->dropped);
+	memset(set, 0, sizeof(*set));
+}

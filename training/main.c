@@ -1,0 +1,71 @@
+/* main.c - moviebert: the table of commands. */
+#include <stdio.h>
+#include <string.h>
+
+#include "blas.h"
+#include "commands.h"
+#include "interrupt.h"
+#include "report.h"
+
+static const command_spec *const commands[] = {&command_import, &command_info,     &command_install,
+											   &command_export, &command_finetune, &command_evaluate};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void
+print_help(void)
+{
+	size_t i;
+
+	printf("moviebert - bring, train and install BERT models for PostgreSQL\n\n"
+		   "Usage:\n  moviebert COMMAND [options]\n\nCommands:\n");
+	for (i = 0; i < N_COMMANDS; i++)
+		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	printf("\n  moviebert COMMAND --help   explains a command\n"
+		   "  moviebert --version        shows the version\n\n"
+		   "From a checkpoint to tags in SQL:\n"
+		   "  moviebert import ./all-MiniLM-L6-v2 -o base.moviebert\n"
+		   "  moviebert finetune --model base.moviebert -d mydb -o tags.moviebert \\\n"
+		   "      --query \"SELECT plot, tags FROM movies WHERE tags IS NOT NULL\"\n"
+		   "  moviebert install tags.moviebert --name tags --default -d mydb\n"
+		   "  psql mydb -c \"SELECT title, bert_tags(plot) FROM movies\"\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *names[N_COMMANDS];
+	char hint[160] = "Try \"moviebert --help\".";
+	const char *near;
+	size_t i;
+
+	if (argc < 2)
+	{
+		print_help();
+		return TOOL_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "help") == 0)
+	{
+		print_help();
+		return TOOL_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+	{
+		printf("moviebert %s\n", MOVIEBERT_VERSION);
+		return TOOL_OK;
+	}
+	for (i = 0; i < N_COMMANDS; i++)
+	{
+		names[i] = commands[i]->name;
+		if (strcmp(argv[1], names[i]) != 0)
+			continue;
+		if (commands[i] == &command_finetune)
+			blas_prepare(argv);
+		interrupt_install();
+		return commands[i]->run(argc - 1, argv + 1);
+	}
+	near = options_suggest(argv[1], names, N_COMMANDS);
+	if (near != NULL)
+		snprintf(hint, sizeof(hint), "Perhaps you meant \"moviebert %s\".", near);
+	return report_failure(TOOL_USAGE, hint, "unknown command \"%s\"", argv[1]);
+}

@@ -1,0 +1,454 @@
+/* tagged_rows.c - from a query's result to texts and tag numbers. */
+#include "tagged_rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connection.h"
+#include "interrupt.h"
+#include "memory.h"
+#include "progress.h"
+#include "report.h"
+#include "sha256.h"
+#include "tag_array.h"
+
+/* Type oids from the server's catalogue (src/include/catalog/pg_type.dat); they never change. */
+enum
+{
+	OID_TEXT = 25,
+	OID_NAME = 19,
+	OID_BPCHAR = 1042,
+	OID_VARCHAR = 1043,
+	OID_UNKNOWN = 705,
+	OID_JSON = 114,
+	OID_JSONB = 3802,
+	OID_TEXT_ARRAY = 1009,
+	OID_NAME_ARRAY = 1003,
+	OID_BPCHAR_ARRAY = 1014,
+	OID_VARCHAR_ARRAY = 1015
+};
+
+typedef struct column_map
+{
+	int text;
+	int tags;
+	int key; /* -1: the text */
+	bool tags_are_json;
+} column_map;
+
+static bool
+is_text_type(Oid type)
+{
+	return type == OID_TEXT || type == OID_NAME || type == OID_BPCHAR || type == OID_VARCHAR || type == OID_UNKNOWN;
+}
+
+static bool
+is_array_type(Oid type)
+{
+	return type == OID_TEXT_ARRAY || type == OID_NAME_ARRAY || type == OID_BPCHAR_ARRAY || type == OID_VARCHAR_ARRAY;
+}
+
+static void
+list_columns(const PGresult *result, string_buffer *list)
+{
+	int i;
+
+	string_add(list, "", 0);
+	for (i = 0; i < PQnfields(result); i++)
+		string_printf(list, "%s\"%s\"", i > 0 ? ", " : "", PQfname(result, i));
+}
+
+static mb_status
+no_such_column(const PGresult *result, const char *role, const char *option, const char *name, mb_error *err)
+{
+	string_buffer list = {0};
+
+	list_columns(result, &list);
+	if (name != NULL)
+		mb_fail(err, MB_INVALID_ARGUMENT, "the query has no column \"%s\" for the %s", name, role);
+	else
+		mb_fail(err, MB_INVALID_ARGUMENT, "the query has no column for the %s", role);
+	mb_detail(err, "Its columns are: %s.", list.data[0] != '\0' ? list.data : "none");
+	mb_hint(err, "Name the column with --%s, or select the text first and the tags second.", option);
+	string_release(&list);
+	return MB_INVALID_ARGUMENT;
+}
+
+/* By name, exactly; the same name twice is an error. -1 absent, -2 ambiguous. */
+static int
+find_column(const PGresult *result, const char *name)
+{
+	int found = -1;
+	int i;
+
+	for (i = 0; i < PQnfields(result); i++)
+		if (strcmp(PQfname(result, i), name) == 0)
+		{
+			if (found >= 0)
+				return -2;
+			found = i;
+		}
+	return found;
+}
+
+static mb_status
+resolve_column(const PGresult *result, const char *role, const char *option, const char *name, int position,
+			   int *column, mb_error *err)
+{
+	if (name == NULL)
+		*column = position < PQnfields(result) ? position : -1;
+	else
+		*column = find_column(result, name);
+	if (*column == -2)
+	{
+		mb_fail(err, MB_INVALID_ARGUMENT, "the query has more than one column \"%s\"", name);
+		mb_hint(err, "Give them different names with AS.");
+		return MB_INVALID_ARGUMENT;
+	}
+	return *column < 0 ? no_such_column(result, role, option, name, err) : MB_OK;
+}
+
+static mb_status
+map_columns(const PGresult *result, const query_columns *columns, column_map *map, mb_error *err)
+{
+	mb_status status;
+	Oid type;
+
+	status = resolve_column(result, "text", "text", columns->text, 0, &map->text, err);
+	if (status == MB_OK)
+		status = resolve_column(result, "tags", "tags", columns->tags, 1, &map->tags, err);
+	map->key = -1;
+	if (status == MB_OK && columns->key != NULL)
+		status = resolve_column(result, "key", "key", columns->key, 0, &map->key, err);
+	if (status != MB_OK)
+		return status;
+	if (!is_text_type(PQftype(result, map->text)))
+	{
+		mb_fail(err, MB_INVALID_ARGUMENT, "column \"%s\" is not of type text", PQfname(result, map->text));
+		mb_detail(err, "It has the type with oid %u.", PQftype(result, map->text));
+		mb_hint(err, "Cast it to text in the query, or name another column with --text.");
+		return MB_INVALID_ARGUMENT;
+	}
+	type = PQftype(result, map->tags);
+	map->tags_are_json = type == OID_JSON || type == OID_JSONB;
+	if (!map->tags_are_json && !is_array_type(type))
+	{
+		mb_fail(err, MB_INVALID_ARGUMENT, "column \"%s\" is not an array of tags", PQfname(result, map->tags));
+		mb_detail(err, "Tags are of type text[], varchar[], json or jsonb; this column has the type with oid %u.",
+				  type);
+		mb_hint(err, is_text_type(type)
+						 ? "Use string_to_array(column, ',') for a list in one text, or ARRAY[column] for "
+						   "one tag a row; or name another column with --tags."
+						 : "Cast it to text[] in the query, or name another column with --tags.");
+		return MB_INVALID_ARGUMENT;
+	}
+	return MB_OK;
+}
+
+static bool
+is_blank(const char *text, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		if (text[i] != ' ' && text[i] != '\t' && text[i] != '\n' && text[i] != '\r' && text[i] != '\v' &&
+			text[i] != '\f')
+			return false;
+	return true;
+}
+
+void
+tagged_rows_add(tagged_rows *rows, const char *text, size_t text_size, const int32_t *tag_ids, int32_t n_tags,
+				row_part part, uint64_t key_hash)
+{
+	unsigned char digest[SHA256_BYTES];
+	tagged_row *row;
+
+	if (rows->n == rows->capacity)
+	{
+		rows->capacity = rows->capacity == 0 ? 1024 : rows->capacity * 2;
+		rows->rows = reallocate(rows->rows, rows->capacity, sizeof(tagged_row));
+	}
+	while (rows->texts_used + text_size > rows->texts_capacity)
+	{
+		rows->texts_capacity = rows->texts_capacity == 0 ? 1 << 20 : rows->texts_capacity * 2;
+		rows->texts = reallocate(rows->texts, rows->texts_capacity, 1);
+	}
+	while (rows->tags_used + (size_t) n_tags > rows->tags_capacity)
+	{
+		rows->tags_capacity = rows->tags_capacity == 0 ? 4096 : rows->tags_capacity * 2;
+		rows->tag_ids = reallocate(rows->tag_ids, rows->tags_capacity, sizeof(int32_t));
+	}
+	row = &rows->rows[rows->n++];
+	row->text_at = rows->texts_used;
+	row->text_size = text_size;
+	row->tags_at = rows->tags_used;
+	row->n_tags = n_tags;
+	row->part = part;
+	row->key_hash = key_hash;
+	if (text_size > 0)
+		memcpy(rows->texts + rows->texts_used, text, text_size);
+	if (n_tags > 0)
+		memcpy(rows->tag_ids + rows->tags_used, tag_ids, (size_t) n_tags * sizeof(int32_t));
+	rows->texts_used += text_size;
+	rows->tags_used += (size_t) n_tags;
+	sha256_of(text, text_size, digest);
+	memcpy(row->text_hash, digest, TEXT_HASH_BYTES);
+}
+
+/* Buffers reused from row to row. */
+typedef struct row_reader
+{
+	tagged_rows *rows;
+	const part_rule *rule;
+	column_map map;
+	tag_array array;
+	int32_t *ids;
+	size_t ids_capacity;
+} row_reader;
+
+static mb_status
+read_row(row_reader *reader, const PGresult *result, mb_error *err)
+{
+	tagged_rows *rows = reader->rows;
+	row_counts *counts = &rows->counts;
+	const column_map *map = &reader->map;
+	const char *text, *key;
+	size_t text_size, key_size, i;
+	int32_t n_ids = 0;
+	uint64_t key_hash;
+	mb_status status;
+
+	counts->read++;
+	if (PQgetisnull(result, 0, map->text))
+	{
+		counts->null_text++;
+		return MB_OK;
+	}
+	text = PQgetvalue(result, 0, map->text);
+	text_size = (size_t) PQgetlength(result, 0, map->text);
+	if (is_blank(text, text_size))
+	{
+		counts->empty_text++;
+		return MB_OK;
+	}
+	if (PQgetisnull(result, 0, map->tags))
+	{
+		counts->null_tags++;
+		return MB_OK;
+	}
+	status = (map->tags_are_json ? tag_array_parse_json : tag_array_parse)(
+		&reader->array, PQgetvalue(result, 0, map->tags), (size_t) PQgetlength(result, 0, map->tags), err);
+	if (status != MB_OK)
+	{
+		if (err->detail[0] == '\0')
+			mb_detail(err, "It is in row %lld of the query.", (long long) counts->read);
+		else
+		{
+			size_t used = strlen(err->detail);
+
+			snprintf(err->detail + used, sizeof(err->detail) - used, "  It is in row %lld of the query.",
+					 (long long) counts->read);
+		}
+		return status;
+	}
+	counts->null_elements += (int64_t) reader->array.nulls;
+	if (reader->array.n > reader->ids_capacity)
+	{
+		reader->ids_capacity = reader->array.n * 2;
+		reader->ids = reallocate(reader->ids, reader->ids_capacity, sizeof(int32_t));
+	}
+	for (i = 0; i < reader->array.n; i++)
+	{
+		const char *name = tag_array_at(&reader->array, i);
+		int32_t id, j;
+
+		if (name[0] == '\0')
+		{
+			counts->null_elements++;
+			continue;
+		}
+		id = dictionary_add(&rows->tags, name);
+		for (j = 0; j < n_ids && reader->ids[j] != id; j++)
+			;
+		if (j < n_ids)
+			counts->repeated_tags++;
+		else
+			reader->ids[n_ids++] = id;
+	}
+	counts->no_tags += n_ids == 0;
+	key = text;
+	key_size = text_size;
+	if (map->key >= 0)
+	{
+		if (PQgetisnull(result, 0, map->key))
+			counts->null_key++;
+		else
+		{
+			key = PQgetvalue(result, 0, map->key);
+			key_size = (size_t) PQgetlength(result, 0, map->key);
+		}
+	}
+	key_hash = split_hash(reader->rule->seed, key, key_size);
+	counts->used++;
+	tagged_rows_add(rows, text, text_size, reader->ids, n_ids,
+					reader->rule->by_hash ? split_part(key_hash, reader->rule->validation, reader->rule->test)
+										  : reader->rule->part,
+					key_hash);
+	return MB_OK;
+}
+
+/* Cancels what is still running and reads the connection empty, so that it can be used again. */
+static void
+abandon_query(PGconn *connection)
+{
+	PGcancel *cancel = PQgetCancel(connection);
+	PGresult *result;
+	char message[256];
+
+	if (cancel != NULL)
+	{
+		(void) PQcancel(cancel, message, sizeof(message));
+		PQfreeCancel(cancel);
+	}
+	while ((result = PQgetResult(connection)) != NULL)
+		PQclear(result);
+}
+
+mb_status
+tagged_rows_read(tagged_rows *rows, PGconn *connection, const char *sql, const query_columns *columns,
+				 const part_rule *rule, bool silent, mb_error *err)
+{
+	row_reader reader = {rows, rule, {0}, {0}, NULL, 0};
+	PGresult *result;
+	mb_status status = MB_OK;
+	bool mapped = false;
+	progress bar;
+
+	memset(&rows->counts, 0, sizeof(rows->counts));
+	/* The extended protocol runs exactly one command: a query with a second command behind it is refused. */
+	if (!PQsendQueryParams(connection, sql, 0, NULL, NULL, NULL, NULL, 0) || !PQsetSingleRowMode(connection))
+		return connection_error(connection, NULL, err);
+	progress_start(&bar, "Reading", "rows", 0, silent);
+	while ((result = PQgetResult(connection)) != NULL)
+	{
+		ExecStatusType got = PQresultStatus(result);
+
+		if (got == PGRES_SINGLE_TUPLE || got == PGRES_TUPLES_OK)
+		{
+			if (!mapped)
+				status = map_columns(result, columns, &reader.map, err);
+			mapped = true;
+			if (status == MB_OK && got == PGRES_SINGLE_TUPLE)
+				status = read_row(&reader, result, err);
+			if (status == MB_OK && interrupt_requested())
+				status = mb_fail(err, MB_CANCELLED, "interrupted");
+			progress_update(&bar, (uint64_t) rows->counts.read);
+		}
+		else if (got == PGRES_COMMAND_OK)
+		{
+			status = mb_fail(err, MB_INVALID_ARGUMENT, "the query returns no rows");
+			mb_hint(err, "Give a SELECT, or a command with RETURNING, that returns a text and an array of tags.");
+		}
+		else
+			status = connection_error(connection, result, err);
+		PQclear(result);
+		if (status != MB_OK)
+		{
+			abandon_query(connection);
+			break;
+		}
+	}
+	if (status == MB_OK)
+		progress_finish(&bar, (uint64_t) rows->counts.read);
+	tag_array_release(&reader.array);
+	free(reader.ids);
+	return status;
+}
+
+typedef struct hash_and_part
+{
+	unsigned char hash[TEXT_HASH_BYTES];
+	row_part part;
+} hash_and_part;
+
+static int
+compare_hash(const void *a, const void *b)
+{
+	return memcmp(a, b, TEXT_HASH_BYTES);
+}
+
+static int64_t
+count_shared(hash_and_part *items, size_t n)
+{
+	int64_t shared = 0;
+	size_t i, j;
+
+	qsort(items, n, sizeof(*items), compare_hash);
+	for (i = 0; i < n; i = j)
+	{
+		bool differs = false;
+
+		for (j = i; j < n && memcmp(items[i].hash, items[j].hash, TEXT_HASH_BYTES) == 0; j++)
+			differs = differs || items[j].part != items[i].part;
+		shared += differs;
+	}
+	return shared;
+}
+
+void
+tagged_rows_leakage(const tagged_rows *rows, int64_t *keys, int64_t *texts)
+{
+	hash_and_part *items = allocate(rows->n, sizeof(*items));
+	size_t i;
+
+	for (i = 0; i < rows->n; i++)
+	{
+		memcpy(items[i].hash, &rows->rows[i].key_hash, sizeof(uint64_t));
+		items[i].part = rows->rows[i].part;
+	}
+	*keys = count_shared(items, rows->n);
+	for (i = 0; i < rows->n; i++)
+	{
+		memcpy(items[i].hash, rows->rows[i].text_hash, TEXT_HASH_BYTES);
+		items[i].part = rows->rows[i].part;
+	}
+	*texts = count_shared(items, rows->n);
+	free(items);
+}
+
+static void
+report_count(int64_t count, const char *text)
+{
+	char number[32];
+
+	if (count > 0)
+		report_note("  %10s  %s", format_count(number, sizeof(number), count), text);
+}
+
+void
+tagged_rows_report(const row_counts *counts, const char *what)
+{
+	char number[32];
+
+	report_note("Rows of the %s query: %s read", what, format_count(number, sizeof(number), counts->read));
+	report_count(counts->used, "used");
+	report_count(counts->null_text, "left out: the text is NULL");
+	report_count(counts->empty_text, "left out: the text is empty");
+	report_count(counts->null_tags, "left out: the tags are NULL (unknown is not \"none\")");
+	report_count(counts->no_tags, "used as rows without any tag: the array is empty");
+	report_count(counts->null_key, "used, split by their text: the key is NULL");
+	report_count(counts->null_elements, "tags ignored: NULL or an empty string");
+	report_count(counts->repeated_tags, "tags counted once: repeated in their row");
+}
+
+void
+tagged_rows_release(tagged_rows *rows)
+{
+	free(rows->rows);
+	free(rows->texts);
+	free(rows->tag_ids);
+	dictionary_release(&rows->tags);
+	memset(rows, 0, sizeof(*rows));
+}
