@@ -17,7 +17,7 @@ trap cleanup EXIT
 model=$(sql -c "SELECT name FROM bert_models WHERE is_default")
 words=$(awk 'BEGIN { for (i = 0; i < 200; i++) printf "the old man and his daughter walk home at night "; }' | cut -d' ' -f1-200)
 
-# hold NAME STATEMENT : a connection that runs STATEMENT and then waits, until NAME.go goes away.
+# hold NAME STATEMENT : a connection that runs STATEMENT and then stays open until the folder goes.
 hold() {
 	{
 		echo "SELECT pg_backend_pid();"
