@@ -278,7 +278,7 @@ finetune(const finetune_request *request, const connection_options *where, const
 static int
 run(int argc, char **argv)
 {
-	finetune_request request = {.validation = 0.1, .min_support = 20, .max_tags = 1000, .seed = 1};
+	finetune_request request = {.validation = 0.1, .max_tags = 1000, .seed = 1};
 	connection_options where = {0};
 	const char *model_path = NULL, *model_name = NULL, *freeze = "all", *output = NULL, *imbalance = "auto";
 	int64_t iterations = 300, threads = parallel_default_threads();
@@ -307,7 +307,8 @@ run(int argc, char **argv)
 		 "share of keys that nothing is chosen on, for an honest measure (default 0)"},
 		{OPTION_STRING, "test-query", 0, "SQL", NULL, &request.test_query, 0, 0, "or a query for them"},
 		{OPTION_INTEGER, "min-support", 0, "N", NULL, &request.min_support, 1, 1e9,
-		 "tags with fewer training rows are left out, and listed (default 20)"},
+		 "tags with fewer training rows are left out, and listed (default 20; with fewer\nthan 1,000 training rows 2 % "
+		 "of them, at least 3)"},
 		{OPTION_INTEGER, "max-tags", 0, "N", NULL, &request.max_tags, 1, 100000,
 		 "at most so many tags, the most frequent (default 1000)"},
 		{OPTION_INTEGER, "seed", 0, "N", NULL, &request.seed, 0, 9e15, "of the split (default 1)"},

@@ -15,6 +15,9 @@
 #define FINETUNE_MIN_TRAINING 20
 #define FINETUNE_MIN_VALIDATION 5
 
+/* Training rows a tag needs by default; with fewer than 1,000 of them 2 %, at least 3. */
+#define FINETUNE_MIN_SUPPORT 20
+
 typedef struct finetune_request
 {
 	const char *query;
@@ -24,7 +27,7 @@ typedef struct finetune_request
 	double validation;
 	double test;
 	int64_t seed;
-	int64_t min_support;
+	int64_t min_support; /* 0: FINETUNE_MIN_SUPPORT, less where rows are few */
 	int64_t max_tags;
 	const char *cache_path;
 	int n_threads;
@@ -39,6 +42,7 @@ typedef struct finetune_data
 	row_counts counts[N_PARTS]; /* by query: the main query's under PART_TRAINING */
 	int64_t shared_keys;        /* keys in more than one part */
 	int64_t shared_texts;
+	int64_t min_support; /* as it was decided */
 	label_set labels;
 } finetune_data;
 

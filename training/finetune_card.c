@@ -47,8 +47,8 @@ data_json(const finetune_request *request, const finetune_data *data)
 		request->validation_query == NULL ? json_real(request->validation) : json_null(), "test",
 		request->test_query == NULL ? json_real(request->test) : json_null(), "keys_in_several_parts",
 		(json_int_t) data->shared_keys, "texts_in_several_parts", (json_int_t) data->shared_texts, "tags", "kept",
-		data->labels.n, "left_out", (json_int_t) data->labels.n_dropped, "min_support",
-		(json_int_t) request->min_support, "max_tags", (json_int_t) request->max_tags, "left_out_first", dropped);
+		data->labels.n, "left_out", (json_int_t) data->labels.n_dropped, "min_support", (json_int_t) data->min_support,
+		"max_tags", (json_int_t) request->max_tags, "left_out_first", dropped);
 }
 
 static json_t *

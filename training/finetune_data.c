@@ -75,13 +75,20 @@ choose_labels(finetune_data *data, const finetune_request *request, mb_error *er
 	string_buffer list = {0};
 	size_t i;
 
-	labels_select(&data->labels, &data->rows, request->min_support, (int32_t) request->max_tags);
+	data->min_support = request->min_support;
+	if (data->min_support == 0)
+	{
+		size_t few = count_part(&data->rows, PART_TRAINING) / 50;
+
+		data->min_support = few >= FINETUNE_MIN_SUPPORT ? FINETUNE_MIN_SUPPORT : few < 3 ? 3 : (int64_t) few;
+	}
+	labels_select(&data->labels, &data->rows, data->min_support, (int32_t) request->max_tags);
 	if (data->labels.n > 0)
 	{
-		report_dropped(&data->labels, request->min_support);
+		report_dropped(&data->labels, data->min_support);
 		return MB_OK;
 	}
-	mb_fail(err, MB_INVALID_ARGUMENT, "no tag has %lld training rows or more", (long long) request->min_support);
+	mb_fail(err, MB_INVALID_ARGUMENT, "no tag has %lld training rows or more", (long long) data->min_support);
 	for (i = 0; i < data->labels.n_dropped && i < 8; i++)
 		string_printf(&list, "%s%s (%lld)", i > 0 ? ", " : "", data->labels.dropped[i].name,
 					  (long long) data->labels.dropped[i].support);
