@@ -1,0 +1,188 @@
+# finetune and evaluate on rows whose tags can be learned: results, accounts of rows, determinism, errors.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use File::Compare;
+use IPC::Run;
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TinyCheckpoint;
+
+my $tool = "$FindBin::RealBin/../../moviebert";
+plan skip_all => 'no ./moviebert: run make first' unless -x $tool;
+my $dir = PostgreSQL::Test::Utils::tempdir();
+
+my $node = PostgreSQL::Test::Cluster->new('tool_finetune');
+$node->init;
+$node->start;
+my @where = ('-d', $node->connstr('postgres'));
+
+sub tool
+{
+	my @args = @_;
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ $tool, @args ], '<', \undef, '>', \$out, '2>', \$err);
+	return ($? >> 8, $out, $err);
+}
+
+# Words that mean a tag, and words that mean nothing: the tags of a plot are those of its words.
+my %meaning = (
+	ghost => 'horror', scream => 'horror',  grave => 'horror',  kiss => 'romance', wedding => 'romance', heart => 'romance',
+	robot => 'sci-fi', planet => 'sci-fi', laser => 'sci-fi',  duel => 'western', saloon  => 'western', sheriff => 'western');
+my @plain = qw(the a of in house door morning walks sees old young city night talks river);
+TinyCheckpoint::write_checkpoint("$dir/tiny", words => [ sort(keys %meaning), @plain ]);
+my $base = "$dir/tiny.moviebert";
+my ($code, $out, $err) = tool('import', "$dir/tiny", '-o', $base);
+is($code, 0, 'import') or diag($err);
+
+my $random = TinyCheckpoint::generator(7);
+sub pick { my $n = @_; return $_[ int(abs($random->() * 1000)) % $n ]; }
+my @rows;
+for my $i (1 .. 900)
+{
+	my %tags;
+	my @words = map { pick(@plain) } 1 .. 6;
+	for (1 .. 2)
+	{
+		next if $random->() > 0.5;
+		my $word = pick(sort keys %meaning);
+		push @words, $word;
+		$tags{ $meaning{$word} } = 1;
+	}
+	$tags{'one, of a kind'} = 1 if $i % 300 == 0;
+	my $tags = join ',', map { qq{"$_"} } sort keys %tags;
+	push @rows, join("\t", $i, 'film ' . int($i / 2), join(' ', @words), "{$tags}");
+}
+$node->safe_psql('postgres', 'CREATE EXTENSION moviebert; CREATE TABLE movies (id int, film text, plot text, tags text[])');
+TinyCheckpoint::spew("$dir/rows.tsv", join("\n", @rows) . "\n");
+$node->safe_psql('postgres', "\\copy movies FROM '$dir/rows.tsv'");
+$node->safe_psql(
+	'postgres', q{
+	INSERT INTO movies VALUES (1001, 'x', NULL, '{horror}'), (1002, 'x', '  ', '{horror}'), (1003, 'x', 'the ghost', NULL),
+		(1004, NULL, 'the ghost walks', '{horror,horror,NULL,""}')});
+
+# Errors, each with what to do.
+my $output = "$dir/tags.moviebert";
+my @model  = ('--model', $base, '-o', $output, @where);
+my $select = 'SELECT plot, tags, film FROM movies';
+for my $case (
+	[ [ '-q', 'SELECT plot FROM movies' ], qr/no column for the tags.*Its columns are: "plot"/s, 'one column only' ],
+	[   [ '-q', $select, '--text=plott' ],
+		qr/no column "plott" for the text.*Its columns are: "plot", "tags", "film".*--text/s, 'absent text column' ],
+	[ [ '-q', $select, '--tags=nope' ], qr/no column "nope" for the tags/, 'absent tags column' ],
+	[ [ '-q', $select, '--key=nope' ], qr/no column "nope" for the key/, 'absent key column' ],
+	[ [ '-q', 'SELECT id, tags FROM movies' ], qr/column "id" is not of type text.*Cast it/s, 'text of the wrong type' ],
+	[   [ '-q', 'SELECT plot, film FROM movies' ],
+		qr/column "film" is not an array of tags.*string_to_array/s, 'tags of the wrong type' ],
+	[ [ '-q', 'SELECT plot, tags, plot FROM movies', '--text=plot' ], qr/more than one column "plot"/, 'ambiguous column' ],
+	[ [ '-q', 'SELECT plot, tags FROM moovies' ], qr/relation "moovies" does not exist/, 'absent table' ],
+	[ [ '-q', 'SELECT plot, tags FROM movies; SELECT 1' ], qr/cannot insert multiple commands/, 'two commands' ],
+	[ [ '-q', 'CREATE TABLE other (i int)' ], qr/returns no rows/, 'a command without rows' ],
+	[ [ '-q', "$select WHERE id < 10" ], qr/too few rows to train on.*HINT/s, 'too few rows' ],
+	[ [ '-q', "$select WHERE false" ], qr/too few rows to train on: 0/, 'no rows' ],
+	[ [ '-q', $select, '--validation=0.001' ], qr/too few rows in the validation part/, 'too small a validation part' ],
+	[   [ '-q', $select, '--min-support=5000' ],
+		qr/no tag has 5000 training rows.*The most frequent tags are \w.*lower --min-support/s, 'no tag with support' ],
+	[ [ '-q', q{SELECT plot, '[1]'::json FROM movies} ], qr/not a string.*row 1 of the query/s, 'JSON that is no list of strings' ],
+	[ [ '-q', q{SELECT plot, ARRAY[tags] FROM movies WHERE cardinality(tags) = 1} ], qr/more than one dimension/, 'array of arrays' ],)
+{
+	($code, $out, $err) = tool('finetune', @model, @{ $case->[0] });
+	is($code, 1, "$case->[2]: exit code 1");
+	like($err, $case->[1], "$case->[2]: message");
+	ok(!-e $output, "$case->[2]: nothing is written");
+}
+
+# It learns.
+my @query = ('-q', $select, '--key=film', '--test=0.2', '--validation=0.2');
+($code, $out, $err) = tool('finetune', @model, @query, '--cache', "$dir/cache");
+is($code, 0, 'finetune') or diag($err);
+like($err, qr/904 read/, 'it tells how many rows it read');
+like($err, qr/1  left out: the text is NULL/, 'and how many had no text');
+like($err, qr/1  left out: the text is empty/, 'an empty text');
+like($err, qr/1  left out: the tags are NULL/, 'no tags');
+like($err, qr/1  used, split by their text: the key is NULL/, 'no key');
+like($err, qr/2  tags ignored: NULL or an empty string/, 'empty tags');
+like($err, qr/1  tags counted once/, 'repeated tags');
+like($err, qr/Tags left out: 1 .*one, of a kind \(\d\)/, 'and which tags are too rare');
+like($out, qr/<- chosen/, 'it shows what it chose among');
+like($out, qr/Test part: .*macro AP (0\.\d+)/s, 'and the test part');
+my $text = $out;
+
+($code, $out) = tool('info', '--json', $output);
+my $info = decode_json($out);
+is($info->{kind}, 'tagger', 'the new model is a tagger');
+is_deeply([ sort map { $_->{name} } @{ $info->{tags} } ], [qw(horror romance sci-fi western)], 'with the tags');
+my $card = $info->{card};
+cmp_ok($card->{metrics}{test}{macro_ap}, '>', 0.8, 'macro AP on the test part');
+cmp_ok($card->{metrics}{test}{at_calibrated_thresholds}{micro_f1}, '>', 0.75, 'micro F1 on the test part');
+is($card->{data}{query}, $select, 'the card has the query');
+is($card->{data}{rows}{query}{null_text}, 1, 'the card has the account of rows');
+is($card->{data}{keys_in_several_parts}, 0, 'no key is in two parts');
+my $parts = $card->{data}{parts};
+is($parts->{training} + $parts->{validation} + $parts->{test}, 901, 'every row used is in a part');
+my ($base_sum) = split ' ', `sha256sum $base`;
+is($card->{base}{sha256}, $base_sum, 'the card has the base');
+
+# The same again, from the cache, with another number of threads: the same bytes.
+($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$output.2", @where, @query, '--cache', "$dir/cache", '--threads=1');
+is($code, 0, 'finetune again');
+like($err, qr/(\d+) distinct texts, \1 from the cache/, 'every vector came from the cache');
+is(compare($output, "$output.2"), 0, 'and the file is the same, byte for byte');
+($code) = tool('finetune', '--model', $base, '-o', "$output.3", @where, @query, '--threads=3', '--quiet');
+is(compare($output, "$output.3"), 0, 'without a cache too');
+($code) = tool('finetune', '--model', $base, '-o', "$output.4", @where, @query, '--seed=2', '--quiet');
+isnt(compare($output, "$output.4"), 0, 'another seed splits otherwise');
+
+# A cache of something else.
+TinyCheckpoint::spew("$dir/precious", "not a cache, and longer than the header of one, so that the magic decides alone");
+($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$output.5", @where, @query, '--cache', "$dir/precious");
+is($code, 1, 'a file that is no cache is refused');
+like($err, qr/is not a cache of vectors/, 'with a message');
+is(-s "$dir/precious", 79, 'and left as it is');
+
+# Other ways to give tags and parts.
+($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$output.6", @where, '--quiet', '-q',
+	'SELECT to_jsonb(tags) AS t, plot AS p FROM movies WHERE id <= 700', '--text=p', '--tags=t',
+	'--validation-query', 'SELECT tags AS t, plot AS p FROM movies WHERE id > 700 AND id < 850',
+	'--test-query', 'SELECT tags AS t, plot AS p FROM movies WHERE id >= 850', '--json', '--imbalance=pos-weight');
+is($code, 0, 'JSON tags, columns by name, queries for the parts') or diag($err);
+my $json = decode_json($out);
+is($json->{training}{imbalance}, 'pos-weight', '--imbalance');
+is($json->{data}{parts}{training}, 700, 'the main query trains');
+cmp_ok($json->{metrics}{test}{macro_ap}, '>', 0.8, 'and learns');
+($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$output.7", @where, '-q', $select, '--key=film',
+	'--validation-query', "$select WHERE id < 100");
+like($err, qr/keys are in more than one part/, 'overlapping queries are warned of');
+
+# evaluate says what SQL says.
+($code, $out, $err) = tool('evaluate', '--model', $output, @where, '--json', '-q', "SELECT plot, tags FROM movies WHERE id > 800");
+is($code, 0, 'evaluate') or diag($err);
+my $evaluation = decode_json($out);
+($code, $out, $err) = tool('install', $output, '--name=tags', '--default', @where);
+is($code, 0, 'install') or diag($err);
+my %hits = split /\||\n/, $node->safe_psql(
+	'postgres', q{
+	SELECT t, count(*) FILTER (WHERE t = ANY (tags)) || '/' || count(*) FROM movies, unnest(bert_tags(plot)) t
+	WHERE id > 800 AND trim(plot) <> '' AND tags IS NOT NULL GROUP BY t});
+for my $tag (@{ $evaluation->{metrics}{per_tag} })
+{
+	my $hits = int($tag->{precision} * $tag->{predicted} + 0.5);
+	is($hits{ $tag->{tag} } // '0/0', "$hits/$tag->{predicted}", "bert_tags in SQL predicts $tag->{tag} as evaluate says");
+}
+($code, $out) = tool('evaluate', '--from-database=tags', @where, '--json', '--quiet', '-q', "SELECT plot, tags FROM movies WHERE id > 800");
+is_deeply(decode_json($out)->{metrics}, $evaluation->{metrics}, 'evaluate of the installed model says the same');
+($code, $out, $err) = tool('evaluate', '--model', $base, @where, '-q', $select);
+is($code, 1, 'a model without tags cannot be evaluated');
+like($err, qr/has no tags.*finetune/s, 'and the hint says how to get them');
+($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-q', "SELECT plot, tags || ARRAY['new'] FROM movies");
+like($err, qr/does not know, ignored: \d: .*new \(\d+\)/, 'tags unknown to the model are told');
+
+# From the installed model to a next one.
+($code, $out, $err) = tool('finetune', '--from-database=tags', '-o', "$output.8", @where, @query, '--quiet');
+is($code, 0, 'finetune from an installed model') or diag($err);
+
+$node->stop;
+done_testing();
