@@ -54,6 +54,7 @@ typedef struct mb_image
 	mb_linear    classifier; /* panels NULL when absent; H -> L */
 	const void  *base;
 	size_t       size;
+	size_t       hot_size; /* bytes from base that every call touches: all but the word embeddings, which come last */
 } mb_image;
 
 /*

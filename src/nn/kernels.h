@@ -1,0 +1,55 @@
+/*
+ * kernels.h - the inner loops of the encoder, written once and compiled for each instruction set.
+ *
+ * Every set obeys the same definition: one output element is one accumulator, summed over k in ascending order,
+ * whatever tile it falls into.  So a row's numbers never depend on how many rows stand beside it.  Between sets the
+ * numbers differ by rounding only (the portable set may lack a fused multiply-add).
+ */
+#ifndef MOVIEBERT_NN_KERNELS_H
+#define MOVIEBERT_NN_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Outputs per weight panel; the same for all CPUs, so that an image serves every one of them. */
+#define MB_PANEL 32
+
+/* No set's tile has more rows than this. */
+#define MB_MAX_TILE_ROWS 12
+
+typedef struct mb_kernels
+{
+	const char *name;
+	bool (*supported)(void);
+	size_t tile_rows;
+
+	/*
+	 * c[r][0..32) = init + sum over p of a[r][p] * panel[p][0..32), for r < rows <= tile_rows.  init is the same 32
+	 * values for each row (a bias), or NULL to go on from what c holds.
+	 */
+	void (*tile)(size_t rows, size_t k, const float *a, size_t lda, const float *panel, const float *init, float *c,
+				 size_t ldc);
+
+	/* In place, n elements. */
+	void (*gelu)(float *x, size_t n);      /* x Phi(x), absolute error below 2e-7 max(1, |x|) */
+	void (*gelu_tanh)(float *x, size_t n); /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+	void (*silu)(float *x, size_t n);      /* x / (1 + exp(-x)) */
+	void (*relu)(float *x, size_t n);
+
+	/* x[i] = exp(scale (x[i] - max x)) / sum of the same, n >= 1. */
+	void (*softmax)(float *x, size_t n, float scale);
+
+	/* x = (x - mean) / sqrt(variance + eps) * weight + bias, after x += add (NULL: nothing); biased variance. */
+	void (*layer_norm)(float *x, const float *add, const float *weight, const float *bias, size_t n, float eps);
+} mb_kernels;
+
+extern const mb_kernels mb_kernels_portable;
+#if defined(__x86_64__)
+extern const mb_kernels mb_kernels_avx2;
+extern const mb_kernels mb_kernels_avx512;
+#endif
+
+/* The set in use: the best this CPU can run, until mb_kernel_select says otherwise. */
+const mb_kernels *mb_kernels_get(void);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * kernels_portable.c - the kernel set for any CPU, in the compilers' portable vectors of four floats (SSE2, NEON, ...).
+ *
+ * It is also the definition that the tests hold the others against.
+ */
+#include "kernels.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float vector_f32 __attribute__((vector_size(16)));
+typedef int32_t vector_i32 __attribute__((vector_size(16)));
+
+static bool
+supported(void)
+{
+	return true;
+}
+
+static inline vector_f32
+load(const float *p)
+{
+	vector_f32 v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline void
+store(float *p, vector_f32 v)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline vector_f32
+broadcast(float x)
+{
+	return (vector_f32){x, x, x, x};
+}
+
+/* mask ? a : b, where each lane of mask is all ones or all zeroes. */
+static inline vector_f32
+choose(vector_i32 mask, vector_f32 a, vector_f32 b)
+{
+	return (vector_f32) ((mask & (vector_i32) a) | (~mask & (vector_i32) b));
+}
+
+static inline vector_f32
+absolute(vector_f32 a)
+{
+	const int32_t m = INT32_MAX;
+
+	return (vector_f32) ((vector_i32) a & (vector_i32){m, m, m, m});
+}
+
+/* For |x| < 2^22, which holds wherever the template rounds. */
+static inline vector_f32
+nearest(vector_f32 x)
+{
+	return (vector_f32){rintf(x[0]), rintf(x[1]), rintf(x[2]), rintf(x[3])};
+}
+
+static inline int32_t
+biased_exponent(float n)
+{
+	return n >= -126.0f && n <= 127.0f ? ((int32_t) n + 127) * (1 << 23) : INT32_C(0x7fc00000);
+}
+
+/* 2^n; a NaN stays one. */
+static inline vector_f32
+exp2_integral(vector_f32 n)
+{
+	return (vector_f32) (vector_i32){biased_exponent(n[0]), biased_exponent(n[1]), biased_exponent(n[2]),
+									 biased_exponent(n[3])};
+}
+
+#define SET mb_kernels_portable
+#define SET_NAME "portable"
+#define TARGET
+#define W ((size_t) 4)
+#define VF vector_f32
+#define TILE_ROWS 2
+#define PASS ((size_t) 4)
+#define V_LOAD(p) load(p)
+#define V_STORE(p, v) store(p, v)
+#define V_SET1(x) broadcast(x)
+#define V_ADD(a, b) ((a) + (b))
+#define V_SUB(a, b) ((a) - (b))
+#define V_MUL(a, b) ((a) * (b))
+#define V_DIV(a, b) ((a) / (b))
+#define V_MAX(a, b) choose((b) > (a), b, a) /* max(x, bound) passes a NaN x on */
+#define V_FMA(a, b, c) ((a) * (b) + (c))
+#define V_ABS(a) absolute(a)
+#define V_ROUND(a) nearest(a)
+#define V_EXP2I(n) exp2_integral(n)
+#define V_IF_POSITIVE(x, a, b) choose((x) > broadcast(0.0f), a, b)
+#include "kernels_template.h"
