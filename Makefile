@@ -71,6 +71,12 @@ $(BUILD)/training/%.o: training/%.c
 	@mkdir -p $(@D)
 	$(ENGINE_CC) $(TOOL_CFLAGS) -MMD -MP -c $< -o $@
 
+# All of the tool but its main: the unit tests take from it what they test.
+TOOL_LIB = $(BUILD)/libtool.a
+$(TOOL_LIB): $(filter-out $(BUILD)/training/main.o,$(TOOL_OBJS))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
 moviebert: $(TOOL_OBJS) $(ENGINE_LIB)
 	$(ENGINE_CC) $(ENGINE_CFLAGS) -o $@ $(TOOL_OBJS) $(TOOL_LIBS)
 
@@ -105,12 +111,10 @@ regress-dir:
 UNIT_SRCS = $(sort $(wildcard test/unit/test_*.c))
 UNIT_BINS = $(UNIT_SRCS:test/unit/%.c=$(BUILD)/test/%)
 UNIT_HELP = $(sort $(filter-out $(UNIT_SRCS),$(wildcard test/unit/*.c)))
-# Parts of the tool that are worth testing alone are everything but its main.
-TOOL_TESTED = $(filter-out $(BUILD)/training/main.o,$(TOOL_OBJS))
 
-$(BUILD)/test/%: test/unit/%.c $(UNIT_HELP) $(ENGINE_LIB) $(TOOL_TESTED)
+$(BUILD)/test/%: test/unit/%.c $(UNIT_HELP) $(TOOL_LIB) $(ENGINE_LIB)
 	@mkdir -p $(@D)
-	$(ENGINE_CC) $(TOOL_CFLAGS) -Wno-conversion -I. -MMD -MP -MF $@.d $< $(UNIT_HELP) $(TOOL_TESTED) -o $@ -lcmocka $(TOOL_LIBS)
+	$(ENGINE_CC) $(TOOL_CFLAGS) -Wno-conversion -I. -MMD -MP -MF $@.d $< $(UNIT_HELP) $(TOOL_LIB) -o $@ -lcmocka $(TOOL_LIBS)
 
 .PHONY: unit-tests check-unit check-tap fuzz format
 unit-tests: $(UNIT_BINS)
