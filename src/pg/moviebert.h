@@ -1,0 +1,41 @@
+/*
+ * moviebert.h - what the files of this room share: the models a backend has open, and the way from the engine's errors
+ * and interrupts to PostgreSQL's.
+ */
+#ifndef MOVIEBERT_PG_H
+#define MOVIEBERT_PG_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "moviebert/infer.h"
+
+/* A model whose image this backend has mapped.  Read-only to all but image_cache.c. */
+typedef struct BertModel
+{
+	char		sha256[65];		/* of the model file, hexadecimal */
+	mb_image	image;
+} BertModel;
+
+/*
+ * The model that a call names: argument name_arg, or with name_arg < 0 the setting moviebert.model, or with that empty
+ * the database's default.  Remembered in fcinfo->flinfo->fn_extra (which it owns), so that a second call with the same
+ * name costs a comparison.  Never NULL: an unknown name, or no default, is an error with a hint.  The pointer is good
+ * until the function returns.
+ */
+extern const BertModel *BertModelForCall(FunctionCallInfo fcinfo, int name_arg);
+
+/* The same by name, without a memory; name NULL means the session's default. */
+extern const BertModel *BertModelByName(const char *name);
+
+/* Raises the engine's error with the SQLSTATE that its status maps to; MB_CANCELLED becomes the cancel it stood for. */
+extern void BertRaise(mb_status status, const mb_error *err) pg_attribute_noreturn();
+
+/* Tells the engine to stop when this backend has a cancel, a termination or a timeout pending. */
+extern const mb_interrupt BertInterrupt;
+
+/* This backend's scratch memory for inference, grown as needed and kept from call to call. */
+extern mb_scratch *BertScratch(void);
+
+#endif
