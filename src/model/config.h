@@ -12,14 +12,24 @@
 
 /*
  * A BERT config.json.  Another model_type or architecture is MB_UNSUPPORTED by its name with a hint; so are relative
- * positions, decoders with cross-attention, and embeddings that are not of the hidden size.  Sizes are bounded as
+ * positions, decoders with cross-attention, and embeddings that are not of the hidden size.  A config without
+ * model_type and architectures is taken for BERT, as Google's first ones are written.  Sizes are bounded as
  * src/model/image.c's sane() demands.
  */
 mb_status mb_config_read(mb_config *config, const json_t *object, const char *what, mb_error *err);
 
-/* moviebert.pooling and moviebert.head; num_labels is what moviebert.tags counts. */
+/*
+ * The class that the checkpoint was saved as: "BertModel" (also where it does not say), "BertForMaskedLM",
+ * "BertForPreTraining" or "BertForSequenceClassification".  For an object that mb_config_read has accepted.
+ */
+const char *mb_config_architecture(const json_t *object);
+
+/*
+ * moviebert.pooling and moviebert.head (NULL: absent); num_labels is what moviebert.tags counts.  All members that
+ * doc/model-file.md names must be there.
+ */
 mb_status mb_pipeline_read(mb_pipeline *pipeline, const json_t *pooling, const json_t *head, int32_t num_labels,
-                           const mb_config *config, mb_error *err);
+						   const mb_config *config, mb_error *err);
 
 /*
  * The tensors that a config and a head call for, one after another: i from 0 until false.  The masked-LM head's are not

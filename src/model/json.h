@@ -12,8 +12,9 @@
 #include "moviebert/status.h"
 
 /*
- * Parses text[0..size) as one JSON object (duplicate keys refused); *object is the caller's, to json_decref.
- * Errors: MB_CORRUPT with what, line and column; MB_OUT_OF_MEMORY.
+ * Parses text[0..size) as one JSON object (duplicate keys and \u0000 refused); *object is the caller's, to json_decref.
+ * In a text with an integer of more than 64 bits every integer becomes a double; mb_json_int takes those too.
+ * Errors: MB_CORRUPT with what, line and column; MB_LIMIT over 16 MiB of text; MB_OUT_OF_MEMORY.
  */
 mb_status mb_json_parse(json_t **object, const char *text, size_t size, const char *what, mb_error *err);
 

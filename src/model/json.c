@@ -1,0 +1,142 @@
+/* json.c - reading JSON that nobody vouches for. */
+#include "json.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * jansson spends up to 80 bytes on one of text ("[{},{},..."), so a text's size has to be bounded before its memory is.
+ * The largest honest one is a tokenizer.json with a large vocabulary, some 5 MB.
+ */
+#define MAX_TEXT ((size_t) 16 * 1024 * 1024)
+
+mb_status
+mb_json_parse(json_t **object, const char *text, size_t size, const char *what, mb_error *err)
+{
+	json_error_t failure;
+	json_t *value;
+
+	*object = NULL;
+	if (size > MAX_TEXT)
+	{
+		mb_fail(err, MB_LIMIT, "%s is too large", what);
+		mb_detail(err, "It has %zu bytes; at most %zu are read.", size, MAX_TEXT);
+		return MB_LIMIT;
+	}
+	value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &failure);
+	/* tokenizer_config.json says "model_max_length": 1000000000000000019884624838656 where it means "no limit". */
+	if (value == NULL && json_error_code(&failure) == json_error_numeric_overflow)
+		value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &failure);
+	if (value == NULL)
+	{
+		if (json_error_code(&failure) == json_error_out_of_memory)
+			return mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
+		mb_fail(err, MB_CORRUPT, "%s is not valid JSON", what);
+		mb_detail(err, "Line %d, column %d: %s.", failure.line, failure.column, failure.text);
+		return MB_CORRUPT;
+	}
+	if (!json_is_object(value))
+	{
+		json_decref(value);
+		return mb_fail(err, MB_CORRUPT, "%s is not a JSON object", what);
+	}
+	*object = value;
+	return MB_OK;
+}
+
+/* A member that is there and not null, else NULL. */
+static const json_t *
+member(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_null(value) ? NULL : value;
+}
+
+static mb_status
+wrong_type(const char *what, const char *key, const char *type, mb_error *err)
+{
+	return mb_fail(err, MB_CORRUPT, "member \"%s\" of %s is not %s", key, what, type);
+}
+
+mb_status
+mb_json_int(const json_t *object, const char *key, int64_t low, int64_t high, int32_t *value, const char *what,
+			mb_error *err)
+{
+	const json_t *found = member(object, key);
+	double real;
+
+	if (found == NULL)
+		return MB_OK;
+	if (!json_is_number(found))
+		return wrong_type(what, key, "a whole number", err);
+	real = json_number_value(found);
+	if (real != floor(real)) /* 512.0 is as good as 512 */
+		return wrong_type(what, key, "a whole number", err);
+	if (json_is_integer(found) ? json_integer_value(found) < low || json_integer_value(found) > high
+							   : real < (double) low || real > (double) high)
+	{
+		mb_fail(err, MB_CORRUPT, "member \"%s\" of %s is out of range", key, what);
+		mb_detail(err, "It is %.17g; it must be from %" PRId64 " to %" PRId64 ".", real, low, high);
+		return MB_CORRUPT;
+	}
+	*value = json_is_integer(found) ? (int32_t) json_integer_value(found) : (int32_t) real;
+	return MB_OK;
+}
+
+mb_status
+mb_json_float(const json_t *object, const char *key, float *value, const char *what, mb_error *err)
+{
+	const json_t *found = member(object, key);
+	double number;
+
+	if (found == NULL)
+		return MB_OK;
+	if (!json_is_number(found))
+		return wrong_type(what, key, "a number", err);
+	number = json_number_value(found);
+	if (fabs(number) > (double) FLT_MAX)
+	{
+		mb_fail(err, MB_CORRUPT, "member \"%s\" of %s is out of range", key, what);
+		mb_detail(err, "It is %.17g, too large for single precision.", number);
+		return MB_CORRUPT;
+	}
+	*value = (float) number;
+	return MB_OK;
+}
+
+mb_status
+mb_json_bool(const json_t *object, const char *key, bool *value, const char *what, mb_error *err)
+{
+	const json_t *found = member(object, key);
+
+	if (found == NULL)
+		return MB_OK;
+	if (!json_is_boolean(found))
+		return wrong_type(what, key, "true or false", err);
+	*value = json_is_true(found);
+	return MB_OK;
+}
+
+mb_status
+mb_json_string(const json_t *object, const char *key, const char **value, const char *what, mb_error *err)
+{
+	const json_t *found = member(object, key);
+
+	if (found == NULL)
+		return MB_OK;
+	if (!json_is_string(found))
+		return wrong_type(what, key, "a string", err);
+	*value = json_string_value(found);
+	return MB_OK;
+}
+
+char *
+mb_json_text(const json_t *object)
+{
+	return json_dumps(object, JSON_PRESERVE_ORDER);
+}
