@@ -14,13 +14,13 @@
  */
 #define MAX_TEXT ((size_t) 16 * 1024 * 1024)
 
-mb_status
-mb_json_parse(json_t **object, const char *text, size_t size, const char *what, mb_error *err)
+static mb_status
+parse(json_t **result, json_type type, const char *text, size_t size, const char *what, mb_error *err)
 {
 	json_error_t failure;
 	json_t *value;
 
-	*object = NULL;
+	*result = NULL;
 	if (size > MAX_TEXT)
 	{
 		mb_fail(err, MB_LIMIT, "%s is too large", what);
@@ -39,13 +39,25 @@ mb_json_parse(json_t **object, const char *text, size_t size, const char *what, 
 		mb_detail(err, "Line %d, column %d: %s.", failure.line, failure.column, failure.text);
 		return MB_CORRUPT;
 	}
-	if (!json_is_object(value))
+	if (json_typeof(value) != type)
 	{
 		json_decref(value);
-		return mb_fail(err, MB_CORRUPT, "%s is not a JSON object", what);
+		return mb_fail(err, MB_CORRUPT, "%s is not a JSON %s", what, type == JSON_OBJECT ? "object" : "list");
 	}
-	*object = value;
+	*result = value;
 	return MB_OK;
+}
+
+mb_status
+mb_json_parse(json_t **object, const char *text, size_t size, const char *what, mb_error *err)
+{
+	return parse(object, JSON_OBJECT, text, size, what, err);
+}
+
+mb_status
+mb_json_parse_list(json_t **list, const char *text, size_t size, const char *what, mb_error *err)
+{
+	return parse(list, JSON_ARRAY, text, size, what, err);
 }
 
 /* A member that is there and not null, else NULL. */

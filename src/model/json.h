@@ -18,6 +18,9 @@
  */
 mb_status mb_json_parse(json_t **object, const char *text, size_t size, const char *what, mb_error *err);
 
+/* The same for a JSON list. */
+mb_status mb_json_parse_list(json_t **list, const char *text, size_t size, const char *what, mb_error *err);
+
 /*
  * Members of an object.  A missing or null member leaves *value as it was, so that the caller's default stands; a
  * member of another type, or out of range, is MB_CORRUPT naming what and key.
