@@ -43,9 +43,9 @@ include $(PGXS)
 
 ENGINE_CC     ?= $(CC)
 ENGINE_WARN    = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
-# -std=c17 also means no contraction of a*b+c behind our back: results do not depend on what the compiler fuses.
+# No contraction of a*b+c behind our back: results do not depend on what the compiler fuses.
 ENGINE_CFLAGS  = -std=c17 -D_POSIX_C_SOURCE=200809L -O2 -g -fPIC -fvisibility=hidden $(ENGINE_WARN) \
-                 $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) -Iinclude
+                 -ffp-contract=off $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) -Iinclude
 ENGINE_SRCS    = $(sort $(wildcard src/text/*.c src/model/*.c src/nn/*.c src/infer/*.c))
 ENGINE_OBJS    = $(ENGINE_SRCS:%.c=$(BUILD)/%.o)
 
