@@ -1,4 +1,9 @@
-/* dispatch.c - which kernel set this process uses. */
+/*
+ * dispatch.c - which kernel set this process uses.
+ *
+ * Each set's supported() asks the compiler's __builtin_cpu_supports, which looks at CPUID and, with XGETBV, at whether
+ * the operating system saves the wide registers.
+ */
 #include "kernels.h"
 
 #include <string.h>

@@ -30,13 +30,16 @@ typedef struct mb_kernels
 	void (*tile)(size_t rows, size_t k, const float *a, size_t lda, const float *panel, const float *init, float *c,
 				 size_t ldc);
 
-	/* In place, n elements. */
-	void (*gelu)(float *x, size_t n);      /* x Phi(x), absolute error below 2e-7 max(1, |x|) */
-	void (*gelu_tanh)(float *x, size_t n); /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-	void (*silu)(float *x, size_t n);      /* x / (1 + exp(-x)) */
-	void (*relu)(float *x, size_t n);
+	/* In place, n elements; a NaN stays one.  Errors for finite x: */
+	void (*gelu)(float *x, size_t n);      /* x Phi(x): below 1.2e-7 max(1, |x|) and 3e-7 |x| */
+	void (*gelu_tanh)(float *x, size_t n); /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))): below 1.3e-7 |x| */
+	void (*silu)(float *x, size_t n);      /* x / (1 + exp(-x)): below 1.3e-7 |x| */
+	void (*relu)(float *x, size_t n);      /* max(0, x): none */
 
-	/* x[i] = exp(scale (x[i] - max x)) / sum of the same, n >= 1. */
+	/*
+	 * x[i] = exp(scale (x[i] - max x)) / sum of the same, n >= 1, scale > 0; 0 where the exponent is below -80.  All
+	 * NaN when any x is NaN or the largest is infinite.
+	 */
 	void (*softmax)(float *x, size_t n, float scale);
 
 	/* x = (x - mean) / sqrt(variance + eps) * weight + bias, after x += add (NULL: nothing); biased variance. */

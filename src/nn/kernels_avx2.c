@@ -27,7 +27,7 @@ supported(void)
 #define V_SUB(a, b) _mm256_sub_ps(a, b)
 #define V_MUL(a, b) _mm256_mul_ps(a, b)
 #define V_DIV(a, b) _mm256_div_ps(a, b)
-#define V_MAX(a, b) _mm256_max_ps(b, a) /* max(x, bound) passes a NaN x on */
+#define V_MAX(a, b) _mm256_max_ps(b, a) /* of a NaN and a number, the second operand */
 #define V_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define V_ABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
 #define V_ROUND(a) _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)

@@ -28,7 +28,7 @@ supported(void)
 #define V_SUB(a, b) _mm512_sub_ps(a, b)
 #define V_MUL(a, b) _mm512_mul_ps(a, b)
 #define V_DIV(a, b) _mm512_div_ps(a, b)
-#define V_MAX(a, b) _mm512_max_ps(b, a) /* max(x, bound) passes a NaN x on */
+#define V_MAX(a, b) _mm512_max_ps(b, a) /* of a NaN and a number, the second operand */
 #define V_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define V_ABS(a) _mm512_abs_ps(a)
 #define V_ROUND(a) _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)

@@ -11,6 +11,7 @@
 
 typedef float vector_f32 __attribute__((vector_size(16)));
 typedef int32_t vector_i32 __attribute__((vector_size(16)));
+typedef uint32_t vector_u32 __attribute__((vector_size(16)));
 
 static bool
 supported(void)
@@ -54,25 +55,23 @@ absolute(vector_f32 a)
 	return (vector_f32) ((vector_i32) a & (vector_i32){m, m, m, m});
 }
 
-/* For |x| < 2^22, which holds wherever the template rounds. */
+/* 1.5 * 2^23: in a float of this size the last bit is worth 1, so that adding it rounds to the nearest integer. */
+#define ROUNDING 12582912.0f
+
 static inline vector_f32
 nearest(vector_f32 x)
 {
-	return (vector_f32){rintf(x[0]), rintf(x[1]), rintf(x[2]), rintf(x[3])};
+	return (x + broadcast(ROUNDING)) - broadcast(ROUNDING);
 }
 
-static inline int32_t
-biased_exponent(float n)
-{
-	return n >= -126.0f && n <= 127.0f ? ((int32_t) n + 127) * (1 << 23) : INT32_C(0x7fc00000);
-}
-
-/* 2^n; a NaN stays one. */
+/* 2^n: n stands in the low bits of n + ROUNDING, from where it goes to the exponent's place, plus the bias of 127. */
 static inline vector_f32
 exp2_integral(vector_f32 n)
 {
-	return (vector_f32) (vector_i32){biased_exponent(n[0]), biased_exponent(n[1]), biased_exponent(n[2]),
-									 biased_exponent(n[3])};
+	const uint32_t shift = 23, bias = 127;
+	vector_u32 bits = (vector_u32) (n + broadcast(ROUNDING)) + (vector_u32){bias, bias, bias, bias};
+
+	return (vector_f32) (bits << (vector_u32){shift, shift, shift, shift});
 }
 
 #define SET mb_kernels_portable
@@ -89,7 +88,7 @@ exp2_integral(vector_f32 n)
 #define V_SUB(a, b) ((a) - (b))
 #define V_MUL(a, b) ((a) * (b))
 #define V_DIV(a, b) ((a) / (b))
-#define V_MAX(a, b) choose((b) > (a), b, a) /* max(x, bound) passes a NaN x on */
+#define V_MAX(a, b) choose((b) > (a), b, a)
 #define V_FMA(a, b, c) ((a) * (b) + (c))
 #define V_ABS(a) absolute(a)
 #define V_ROUND(a) nearest(a)

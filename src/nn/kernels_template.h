@@ -1,11 +1,14 @@
 /*
  * kernels_template.h - the body of a kernel set; included once by each kernels_*.c, which defines
  *
- *   SET, SET_NAME          the mb_kernels object and its name      TARGET   attribute naming the instruction set
- *   W, VF                  lanes of a vector and its type          TILE_ROWS, PASS   rows and vectors of a register
- * tile V_LOAD V_STORE V_SET1 V_ADD V_SUB V_MUL V_DIV V_MAX V_FMA(a,b,c)=a*b+c  V_ABS V_ROUND                to the
- * nearest integer, as float        V_EXP2I  2^n of an integral float, |n| <= 126 V_IF_POSITIVE(x,a,b)   x > 0 ? a : b,
- * lane by lane
+ * - SET, SET_NAME, TARGET: the mb_kernels object, its name, and the attribute that names the instruction set
+ * - W, VF: lanes of a vector, and its type
+ * - TILE_ROWS, PASS: rows, and vectors of a row, that a register tile holds
+ * - V_LOAD, V_STORE (any alignment), V_SET1, V_ADD, V_SUB, V_MUL, V_DIV, V_ABS; V_FMA(a, b, c) = a * b + c
+ * - V_MAX(x, bound): the larger one; a NaN x stays
+ * - V_ROUND(x): the nearest integer, as float, |x| < 2^22
+ * - V_EXP2I(n): 2^n of an integral float, |n| <= 126
+ * - V_IF_POSITIVE(x, a, b): x > 0 ? a : b, lane by lane
  */
 #define KERNEL TARGET static inline __attribute__((always_inline))
 
@@ -88,16 +91,17 @@ tile(size_t rows, size_t k, const float *a, size_t lda, const float *panel, cons
 /* ---- elementwise functions --------------------------------------------------------------------------------------- */
 
 /*
- * exp(x) for x <= 88: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by its Taylor series to r^7 (remainder below 6e-9).
- * ln 2 is split so that n * LN2_HIGH is exact.  Below -87 the result is exp(-87), 1.6e-38: nothing beside the 1 that
- * every softmax row holds.
+ * exp(x) for x <= 87: x = n ln 2 + r with |r| <= ln 2 / 2, exp(r) by its Taylor series to r^7 (remainder below 6e-9).
+ * ln 2 is split so that the product of n and its high part is exact.  Below -80 the result is 0: nothing beside the 1
+ * that every user of this function adds it to, and never a denormal, which is slow to compute with.
  */
 KERNEL VF
 vector_exp(VF x)
 {
+	VF below = V_SUB(V_SET1(-80.0f), x);
 	VF n, r, y;
 
-	x = V_MAX(x, V_SET1(-87.0f));
+	x = V_MAX(x, V_SET1(-80.0f));
 	n = V_ROUND(V_MUL(x, V_SET1(1.44269504088896340736f)));
 	r = V_FMA(n, V_SET1(-0.693359375f), x);
 	r = V_FMA(n, V_SET1(2.12194440054690583e-4f), r);
@@ -109,13 +113,14 @@ vector_exp(VF x)
 	y = V_FMA(y, r, V_SET1(0.5f));
 	y = V_FMA(y, r, V_SET1(1.0f));
 	y = V_FMA(y, r, V_SET1(1.0f));
-	return V_MUL(y, V_EXP2I(n));
+	y = V_MUL(y, V_EXP2I(n));
+	return V_IF_POSITIVE(below, V_SET1(0.0f), y);
 }
 
 /*
  * gelu(x) = x Phi(x), with Phi(-|x|) = erfc(z)/2 and z = |x|/sqrt 2.  erfc(z) exp(z^2) = t P(t), t = 1/(1 + z/3 *
  * 0.99): P is our own weighted least-squares fit of degree 9 over 0 <= z <= 9, relative error 2.3e-9 before rounding.
- * Negative x thus keeps its relative accuracy, and positive x is x minus a small term.
+ * Negative x thus keeps a relative accuracy of 2e-5 down to -11.5, and positive x is x minus a small term.
  */
 KERNEL VF
 vector_gelu(VF x)
@@ -137,28 +142,27 @@ vector_gelu(VF x)
 	return V_IF_POSITIVE(x, V_SUB(x, tail), V_SUB(V_SET1(0.0f), tail));
 }
 
-/* x / (1 + exp(-x)); the exponent is held where exp neither overflows nor matters. */
+/* x / (1 + exp(-x)), which at -85 is 1e-35, and taken as that from there on: exp would overflow. */
 KERNEL VF
 vector_silu(VF x)
 {
-	VF minus = V_SUB(V_SET1(0.0f), x);
-	VF above = V_SUB(minus, V_SET1(87.0f));
-
-	minus = V_IF_POSITIVE(above, V_SET1(87.0f), minus);
-	return V_DIV(x, V_ADD(V_SET1(1.0f), vector_exp(minus)));
+	x = V_MAX(x, V_SET1(-85.0f));
+	return V_DIV(x, V_ADD(V_SET1(1.0f), vector_exp(V_SUB(V_SET1(0.0f), x))));
 }
 
-/* (1 + tanh u)/2 = 1/(1 + exp(-2u)), so the tanh form of GELU is x times a logistic. */
+/*
+ * (1 + tanh u)/2 = 1/(1 + exp(-2u)), so the tanh form of GELU is x times a logistic.  At -9.8 it is -1e-35, and taken
+ * as that from there on.
+ */
 KERNEL VF
 vector_gelu_tanh(VF x)
 {
-	VF cube = V_MUL(V_MUL(x, x), x);
-	VF u = V_MUL(V_SET1(1.59576912160573071f), V_FMA(cube, V_SET1(0.044715f), x));
-	VF minus = V_SUB(V_SET1(0.0f), u);
-	VF above = V_SUB(minus, V_SET1(87.0f));
+	VF cube, minus_twice_u;
 
-	minus = V_IF_POSITIVE(above, V_SET1(87.0f), minus);
-	return V_DIV(x, V_ADD(V_SET1(1.0f), vector_exp(minus)));
+	x = V_MAX(x, V_SET1(-9.8f));
+	cube = V_MUL(V_MUL(x, x), x);
+	minus_twice_u = V_MUL(V_SET1(-1.59576912160573071f), V_FMA(cube, V_SET1(0.044715f), x));
+	return V_DIV(x, V_ADD(V_SET1(1.0f), vector_exp(minus_twice_u)));
 }
 
 KERNEL VF
@@ -211,7 +215,7 @@ softmax(float *x, size_t n, float scale)
 	VF highest = V_SET1(x[0]);
 	VF sum = V_SET1(0.0f);
 	float lanes[W];
-	float top, total;
+	float top, total, share;
 	size_t i = 0;
 
 	for (; i + W <= n; i += W)
@@ -240,10 +244,11 @@ softmax(float *x, size_t n, float scale)
 		for (size_t j = i; j < n; j++)
 			total += x[j];
 	}
+	share = 1.0f / total;
 	for (i = 0; i + W <= n; i += W)
-		V_STORE(x + i, V_DIV(V_LOAD(x + i), V_SET1(total)));
+		V_STORE(x + i, V_MUL(V_LOAD(x + i), V_SET1(share)));
 	for (; i < n; i++)
-		x[i] /= total;
+		x[i] *= share;
 }
 
 TARGET static void
