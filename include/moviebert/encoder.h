@@ -23,7 +23,7 @@ size_t mb_encoder_workspace_size(const mb_image *image, size_t n_tokens, size_t 
  *   hidden     [N,H]  out: last hidden states; NULL if not wanted
  *   workspace  64-byte aligned, mb_encoder_workspace_size bytes; the only memory it writes
  *
- * Errors: MB_INVALID_ARGUMENT (id or length out of range), MB_CANCELLED (asked between layers).
+ * Errors: MB_INVALID_ARGUMENT (id or length out of range), MB_CANCELLED (asked many times a layer).
  */
 mb_status mb_encode(const mb_image *image, const int32_t *ids, const int32_t *lengths, size_t n_sequences,
                     float *pooled, float *hidden, void *workspace, size_t workspace_size,
@@ -35,7 +35,7 @@ void mb_classify(const mb_image *image, const float *pooled, size_t n, float *lo
 /* v /= max(|v|, 1e-12), as torch.nn.functional.normalize does. */
 void mb_normalize(float *v, size_t n);
 
-/* The sum the kernels define, for vectors of any length; used by bert_similarity too. */
+/* a.b / (|a| |b|) within [-1, 1], summed in double; NAN when either is zero or not finite. */
 float mb_cosine_similarity(const float *a, const float *b, size_t n);
 
 /* Which kernels this CPU got: "avx512", "avx2" or "portable". */

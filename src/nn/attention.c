@@ -23,8 +23,9 @@ mb_attention_scratch(size_t max_length, size_t head_size)
 	return mb_panel_floats(head_size, max_length) + mb_panel_floats(max_length, head_size) + ROWS * padded;
 }
 
-void
-mb_attention(float *context, const float *qkv, size_t length, size_t num_heads, size_t head_size, float *scratch)
+bool
+mb_attention(float *context, const float *qkv, size_t length, size_t num_heads, size_t head_size, float *scratch,
+			 const mb_interrupt *interrupt)
 {
 	const mb_kernels *kernels = mb_kernels_get();
 	size_t hidden = num_heads * head_size;
@@ -40,6 +41,8 @@ mb_attention(float *context, const float *qkv, size_t length, size_t num_heads, 
 		const float *k = q + hidden;
 		const float *v = k + hidden;
 
+		if (mb_interrupted(interrupt))
+			return false;
 		mb_pack_panels(k, head_size, length, stride, 1, keys);
 		mb_pack_panels(v, length, head_size, 1, stride, values);
 		for (size_t first = 0; first < length; first += ROWS)
@@ -53,4 +56,5 @@ mb_attention(float *context, const float *qkv, size_t length, size_t num_heads, 
 					hidden);
 		}
 	}
+	return true;
 }

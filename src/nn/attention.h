@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "moviebert/status.h"
+
 /* Floats of scratch that mb_attention needs for sequences of up to max_length tokens. */
 size_t mb_attention_scratch(size_t max_length, size_t head_size);
 
@@ -11,8 +13,12 @@ size_t mb_attention_scratch(size_t max_length, size_t head_size);
  * context [L,H] = softmax(Q K^T / sqrt(d)) V, head by head.
  *
  *   qkv      [L,3H]  rows of query, key and value, each H = num_heads * head_size
- *   context  [L,H]   row stride H
+ *   context  [L,H]   row stride H; does not overlap qkv
+ *   scratch  mb_attention_scratch(L, d) floats
+ *
+ * Asks the interrupt before each head; false when told to stop.
  */
-void mb_attention(float *context, const float *qkv, size_t length, size_t num_heads, size_t head_size, float *scratch);
+bool mb_attention(float *context, const float *qkv, size_t length, size_t num_heads, size_t head_size, float *scratch,
+				  const mb_interrupt *interrupt);
 
 #endif

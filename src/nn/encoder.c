@@ -3,6 +3,9 @@
  *
  * Post-norm layers as in the original: x = norm(x + attention(x)); x = norm(x + feed_forward(x)).  The feed-forward
  * half takes FFN_ROWS rows at a time, since its intermediate is the largest tensor and nobody needs the whole of it.
+ *
+ * Functions that return bool asked the interrupt and return false when told to stop.  They ask before each product of
+ * at most LINEAR_ROWS rows and each head's attention, so that the answer to a cancel does not wait for a long layer.
  */
 #include "moviebert/encoder.h"
 
@@ -16,7 +19,8 @@
 
 enum
 {
-	FFN_ROWS = 96
+	FFN_ROWS = 96,
+	LINEAR_ROWS = 192 /* as mb_gemm blocks them, so that asking in between costs nothing */
 };
 
 /* ---- workspace --------------------------------------------------------------------------------------------------- */
@@ -88,8 +92,7 @@ mb_encoder_workspace_size(const mb_image *image, size_t n_tokens, size_t max_len
 	return layout(NULL, NULL, image, n_tokens, max_length);
 }
 
-/* ---- the parts ----------------------------------------------------------------------------------------------------
- */
+/* ---- the parts --------------------------------------------------------------------------------------------------- */
 
 /* x[i] = norm(word[id] + type[0] + position[i]), in the reference's order of addition. */
 static void
@@ -133,9 +136,23 @@ activate(mb_activation activation, float *x, size_t n)
 	}
 }
 
-static void
+/* mb_linear_forward, in pieces. */
+static bool
+linear_forward(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const mb_linear *linear,
+			   const mb_interrupt *interrupt)
+{
+	for (size_t i = 0; i < n; i += LINEAR_ROWS)
+	{
+		if (mb_interrupted(interrupt))
+			return false;
+		mb_linear_forward(y + i * ldy, ldy, x + i * ldx, ldx, n - i < LINEAR_ROWS ? n - i : LINEAR_ROWS, linear);
+	}
+	return true;
+}
+
+static bool
 attention_half(const workspace *w, const mb_image *image, const mb_layer *layer, const int32_t *lengths,
-			   size_t n_sequences, size_t n_tokens)
+			   size_t n_sequences, size_t n_tokens, const mb_interrupt *interrupt)
 {
 	const mb_kernels *kernels = mb_kernels_get();
 	size_t hidden = (size_t) image->config.hidden_size;
@@ -143,21 +160,26 @@ attention_half(const workspace *w, const mb_image *image, const mb_layer *layer,
 	float *context = w->delta;
 	float *projected = w->qkv; /* the queries, keys and values are spent by then */
 
-	mb_linear_forward(w->qkv, 3 * hidden, w->x, hidden, n_tokens, &layer->qkv);
+	if (!linear_forward(w->qkv, 3 * hidden, w->x, hidden, n_tokens, &layer->qkv, interrupt))
+		return false;
 	for (size_t s = 0, first = 0; s < n_sequences; s++)
 	{
-		mb_attention(context + first * hidden, w->qkv + first * 3 * hidden, (size_t) lengths[s], heads, hidden / heads,
-					 w->attention);
+		if (!mb_attention(context + first * hidden, w->qkv + first * 3 * hidden, (size_t) lengths[s], heads,
+						  hidden / heads, w->attention, interrupt))
+			return false;
 		first += (size_t) lengths[s];
 	}
-	mb_linear_forward(projected, hidden, context, hidden, n_tokens, &layer->attention_output);
+	if (!linear_forward(projected, hidden, context, hidden, n_tokens, &layer->attention_output, interrupt))
+		return false;
 	for (size_t i = 0; i < n_tokens; i++)
 		kernels->layer_norm(w->x + i * hidden, projected + i * hidden, layer->attention_norm_weight,
 							layer->attention_norm_bias, hidden, image->config.layer_norm_eps);
+	return true;
 }
 
-static void
-feed_forward_half(const workspace *w, const mb_image *image, const mb_layer *layer, size_t n_tokens)
+static bool
+feed_forward_half(const workspace *w, const mb_image *image, const mb_layer *layer, size_t n_tokens,
+				  const mb_interrupt *interrupt)
 {
 	const mb_kernels *kernels = mb_kernels_get();
 	size_t hidden = (size_t) image->config.hidden_size;
@@ -169,13 +191,16 @@ feed_forward_half(const workspace *w, const mb_image *image, const mb_layer *lay
 		float *x = w->x + first * hidden;
 		float *delta = w->delta + first * hidden;
 
-		mb_linear_forward(w->intermediate, inner, x, hidden, rows, &layer->intermediate);
+		if (!linear_forward(w->intermediate, inner, x, hidden, rows, &layer->intermediate, interrupt))
+			return false;
 		activate(image->config.hidden_act, w->intermediate, rows * inner);
-		mb_linear_forward(delta, hidden, w->intermediate, inner, rows, &layer->output);
+		if (!linear_forward(delta, hidden, w->intermediate, inner, rows, &layer->output, interrupt))
+			return false;
 		for (size_t i = 0; i < rows; i++)
 			kernels->layer_norm(x + i * hidden, delta + i * hidden, layer->output_norm_weight, layer->output_norm_bias,
 								hidden, image->config.layer_norm_eps);
 	}
+	return true;
 }
 
 /* pooled [H] of one sequence of hidden states [L,H]. */
@@ -205,8 +230,7 @@ pool_forward(float *pooled, const mb_image *image, const float *x, size_t length
 	}
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------
- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 /* Checks every id and length, and counts the tokens. */
 static mb_status
@@ -257,12 +281,9 @@ mb_encode(const mb_image *image, const int32_t *ids, const int32_t *lengths, siz
 	{
 		const mb_layer *layer = &image->layers[i];
 
-		if (mb_interrupted(interrupt))
+		if (!attention_half(&w, image, layer, lengths, n_sequences, n_tokens, interrupt) ||
+			!feed_forward_half(&w, image, layer, n_tokens, interrupt))
 			return mb_fail(err, MB_CANCELLED, "the computation was cancelled");
-		attention_half(&w, image, layer, lengths, n_sequences, n_tokens);
-		if (mb_interrupted(interrupt))
-			return mb_fail(err, MB_CANCELLED, "the computation was cancelled");
-		feed_forward_half(&w, image, layer, n_tokens);
 	}
 	for (size_t s = 0, first = 0; s < n_sequences; s++)
 	{
@@ -285,15 +306,15 @@ void
 mb_normalize(float *v, size_t n)
 {
 	double squares = 0.0;
-	float norm;
+	double norm;
 
 	for (size_t i = 0; i < n; i++)
 		squares += (double) v[i] * (double) v[i];
-	norm = (float) sqrt(squares);
-	if (norm < 1e-12f)
-		norm = 1e-12f;
+	norm = sqrt(squares);
+	if (norm < 1e-12)
+		norm = 1e-12;
 	for (size_t i = 0; i < n; i++)
-		v[i] /= norm;
+		v[i] = (float) ((double) v[i] / norm);
 }
 
 /* Four sums side by side hide the adds' latency and fix the order at the same time. */
