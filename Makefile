@@ -29,7 +29,8 @@ REGRESS_OPTS = --inputdir=$(BUILD)/regress --outputdir=$(BUILD)/regress --load-e
 ENGINE_LIB = $(BUILD)/libmoviebert.a
 ENGINE_NEEDS = -lutf8proc -ljansson -lm
 
-PG_CPPFLAGS = -Iinclude -DMOVIEBERT_VERSION='"$(EXTENSION_VERSION)"'
+# PostgreSQL 15 leaves PGDLLEXPORT empty, later ones set it to this.
+PG_CPPFLAGS = -Iinclude -DMOVIEBERT_VERSION='"$(EXTENSION_VERSION)"' -DPGDLLEXPORT='__attribute__((visibility("default")))'
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -fvisibility=hidden
 SHLIB_LINK  = $(ENGINE_LIB) $(ENGINE_NEEDS)
 

@@ -1,0 +1,100 @@
+-- moviebert.sql - the extension's objects.  make copies it to moviebert--VERSION.sql.
+
+\echo Use "CREATE EXTENSION moviebert" to load this file. \quit
+
+-- ---- Models as rows -------------------------------------------------------------------------------------------------
+--
+-- A row of bert_model says what a name stands for; the model file itself lies in bert_model_chunk under its SHA-256, so
+-- that several names can share it.  There is no foreign key between the two: rows may come in any order, by COPY from a
+-- dump or by logical replication, and the hash is checked when the model is first used.  Text is in collation "C"
+-- because the C code compares bytes.  Columns keep their places: the C code knows them by number.
+
+CREATE TABLE bert_model (
+    name          text COLLATE "C" PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 255),
+    sha256        text COLLATE "C" NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    size          bigint NOT NULL CHECK (size > 0),
+    created       timestamptz NOT NULL DEFAULT now(),
+    is_default    boolean NOT NULL DEFAULT false,
+    -- What the model file says of itself, kept here so that nobody has to read it to know.
+    kind          text NOT NULL,
+    architecture  text NOT NULL,
+    parameters    bigint NOT NULL,
+    dimensions    integer NOT NULL,
+    max_length    integer NOT NULL,
+    pooling       text NOT NULL,
+    normalize     boolean NOT NULL,
+    long_text     text NOT NULL,
+    window_stride integer NOT NULL,
+    problem       text,
+    tags          text[],
+    thresholds    real[],
+    card          jsonb
+);
+CREATE UNIQUE INDEX bert_model_one_default ON bert_model (is_default) WHERE is_default;
+
+CREATE TABLE bert_model_chunk (
+    sha256 text COLLATE "C" NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    seq    integer NOT NULL CHECK (seq >= 0),
+    data   bytea NOT NULL,
+    PRIMARY KEY (sha256, seq)
+);
+-- Weights do not compress.
+ALTER TABLE bert_model_chunk ALTER COLUMN data SET STORAGE EXTERNAL;
+
+SELECT pg_catalog.pg_extension_config_dump('bert_model', '');
+SELECT pg_catalog.pg_extension_config_dump('bert_model_chunk', '');
+
+COMMENT ON TABLE bert_model IS 'models of moviebert, one row for each name';
+COMMENT ON TABLE bert_model_chunk IS 'model files of moviebert, in pieces of 1 MiB';
+
+CREATE VIEW bert_models AS
+    SELECT name, kind, architecture, parameters, dimensions, max_length, pooling, normalize, long_text, window_stride,
+           problem, tags, thresholds, sha256, size, created, is_default, card
+      FROM bert_model;
+COMMENT ON VIEW bert_models IS 'models that moviebert can use in this database';
+
+-- Using and looking at models needs no privilege; changing them needs that of changing the tables.
+GRANT SELECT ON bert_model, bert_model_chunk, bert_models TO PUBLIC;
+
+-- Every backend remembers what names stand for.  These triggers tell them when that may have changed, however the
+-- change came: by our functions, by hand, by COPY, or by logical replication.
+CREATE FUNCTION bert_model_changed() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION bert_model_changed() IS 'tells all sessions that models have changed';
+
+CREATE TRIGGER bert_model_changed AFTER INSERT OR UPDATE OR DELETE ON bert_model
+    FOR EACH ROW EXECUTE FUNCTION bert_model_changed();
+CREATE TRIGGER bert_model_truncated AFTER TRUNCATE ON bert_model
+    FOR EACH STATEMENT EXECUTE FUNCTION bert_model_changed();
+ALTER TABLE bert_model ENABLE ALWAYS TRIGGER bert_model_changed;
+ALTER TABLE bert_model ENABLE ALWAYS TRIGGER bert_model_truncated;
+
+-- ---- Managing models ------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION bert_version() RETURNS text
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION bert_version() IS 'version of moviebert''s library';
+
+CREATE FUNCTION bert_load_model(name text, contents bytea) RETURNS text
+    AS 'MODULE_PATHNAME', 'bert_load_model_contents' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION bert_load_model(text, bytea) IS 'install a model from the bytes of a model file; returns its SHA-256';
+
+CREATE FUNCTION bert_load_model(name text, path text) RETURNS text
+    AS 'MODULE_PATHNAME', 'bert_load_model_path' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION bert_load_model(text, text) IS 'install a model from a model file on the server; returns its SHA-256';
+
+CREATE FUNCTION bert_register_model(name text, sha256 text) RETURNS text
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION bert_register_model(text, text) IS 'give a name to the model file whose pieces are in bert_model_chunk';
+
+CREATE FUNCTION bert_drop_model(name text) RETURNS void
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION bert_drop_model(text) IS 'remove a model, and its file if no other name uses it';
+
+CREATE FUNCTION bert_default_model() RETURNS text
+    AS 'MODULE_PATHNAME', 'bert_get_default_model' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION bert_default_model() IS 'name of the database''s default model, or null';
+
+CREATE FUNCTION bert_default_model(name text) RETURNS void
+    AS 'MODULE_PATHNAME', 'bert_set_default_model' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION bert_default_model(text) IS 'make a model the database''s default; null for none';

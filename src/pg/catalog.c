@@ -1,0 +1,441 @@
+/*
+ * catalog.c - the tables bert_model and bert_model_chunk.
+ *
+ * Reading goes around SQL: with the snapshot that PostgreSQL reads its own catalogues with, so that a model is there as
+ * soon as it is committed, and never by a name in search_path, which any user may set and which PostgreSQL 17 restricts
+ * while it maintains an index.  It asks for no privilege: whoever may call a function may use a model.
+ *
+ * Writing goes through SQL, as the current user, so that privileges, constraints, triggers and publications hold.
+ */
+#include "catalog.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+static BertTables tables;
+static bool tables_known = false;
+
+static uint64 generation = 1;
+static uint64 change_generation = 1;
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid)
+	{
+		/* Messages were lost: anything may have changed. */
+		generation++;
+		tables_known = false;
+	}
+	else if (relid == tables.model || relid == tables.chunk)
+	{
+		change_generation = ++generation;
+		tables_known = false;
+	}
+}
+
+void
+BertCatalogInit(void)
+{
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
+uint64
+BertGeneration(void)
+{
+	return generation;
+}
+
+uint64
+BertChangeGeneration(void)
+{
+	return change_generation;
+}
+
+/* A table of the extension.  One of that name that is not the extension's own does not count. */
+static Oid
+member_table(Oid extension, Oid schema, const char *name)
+{
+	Oid			relid = get_relname_relid(name, schema);
+
+	if (!OidIsValid(relid) || getExtensionOfObject(RelationRelationId, relid) != extension)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("extension \"moviebert\" lacks its table \"%s\"", name),
+				errhint("Drop the extension and create it again."));
+	return relid;
+}
+
+const BertTables *
+BertFindTables(void)
+{
+	Oid			extension = InvalidOid;
+	Oid			schema = InvalidOid;
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (tables_known)
+		return &tables;
+
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("moviebert"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!OidIsValid(extension))
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("extension \"moviebert\" does not exist in this database"),
+				errhint("Run CREATE EXTENSION moviebert; first."));
+
+	tables.schema = schema;
+	tables.model = member_table(extension, schema, "bert_model");
+	tables.chunk = member_table(extension, schema, "bert_model_chunk");
+	tables_known = true;
+	return &tables;
+}
+
+/* The primary key.  RelationGetPrimaryKeyIndex would say it too, with other arguments in other versions. */
+static Oid
+primary_key_of(Relation rel)
+{
+	list_free(RelationGetIndexList(rel));
+	return rel->rd_pkindex;
+}
+
+static void
+copy_text(char *to, size_t size, HeapTuple tuple, int column, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+
+	if (isnull)
+		to[0] = '\0';
+	else
+		text_to_cstring_buffer(DatumGetTextPP(value), to, size);
+}
+
+bool
+BertReadModel(const char *name, BertModelRow *row)
+{
+	Relation	rel = table_open(BertFindTables()->model, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+	bool		found;
+
+	/* The lock let us see all changes that were committed before: what comes now is of a later generation. */
+	row->generation = generation;
+	if (name != NULL)
+	{
+		Oid			index = primary_key_of(rel);
+
+		ScanKeyInit(&key, Anum_bert_model_name, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
+		scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
+	}
+	else
+	{
+		ScanKeyInit(&key, Anum_bert_model_is_default, BTEqualStrategyNumber, F_BOOLEQ, BoolGetDatum(true));
+		scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	}
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		copy_text(row->name, sizeof(row->name), tuple, Anum_bert_model_name, desc);
+		copy_text(row->sha256, sizeof(row->sha256), tuple, Anum_bert_model_sha256, desc);
+		row->size = DatumGetInt64(heap_getattr(tuple, Anum_bert_model_size, desc, &isnull));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* Whether the table has a row with this hash.  bert_model is small, and bert_model_chunk's key begins with it. */
+static bool
+has_hash(Oid relid, int column, const char *sha256)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	Oid			index = relid == tables.chunk ? primary_key_of(rel) : InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		found;
+
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(sha256));
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+bool
+BertHashHasName(const char *sha256)
+{
+	return has_hash(BertFindTables()->model, Anum_bert_model_sha256, sha256);
+}
+
+bool
+BertHashHasChunks(const char *sha256)
+{
+	return has_hash(BertFindTables()->chunk, Anum_bert_model_chunk_sha256, sha256);
+}
+
+SysScanDesc
+BertBeginChunks(Relation chunks, Relation *index, const char *sha256)
+{
+	Oid			primary_key = primary_key_of(chunks);
+	ScanKeyData key;
+
+	if (!OidIsValid(primary_key))
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("table \"%s\" has no primary key", RelationGetRelationName(chunks)),
+				errhint("Add PRIMARY KEY (sha256, seq) to it again."));
+	*index = index_open(primary_key, AccessShareLock);
+	ScanKeyInit(&key, Anum_bert_model_chunk_sha256, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(sha256));
+	return systable_beginscan_ordered(chunks, *index, NULL, 1, &key);
+}
+
+void
+BertCheckPrivileges(AclMode mode)
+{
+	const BertTables *found = BertFindTables();
+	AclResult	result = pg_class_aclcheck(found->model, GetUserId(), mode);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, "bert_model");
+	result = pg_class_aclcheck(found->chunk, GetUserId(), mode);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, "bert_model_chunk");
+}
+
+void
+BertLockCatalog(void)
+{
+	LockRelationOid(BertFindTables()->model, ShareRowExclusiveLock);
+}
+
+/* ---- Writing --------------------------------------------------------------------------------------------------- */
+
+/* schema.table, quoted where it must be. */
+static char *
+quoted_table(const char *table)
+{
+	return quote_qualified_identifier(get_namespace_name(BertFindTables()->schema), table);
+}
+
+/* Runs a command whose text contains one %s, for the table.  Returns the number of rows. */
+static uint64
+run(const char *command, const char *table, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	uint64		rows;
+	int			result;
+
+	SPI_connect();
+	result = SPI_execute_with_args(psprintf(command, quoted_table(table)), nargs, types, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(result));
+	rows = SPI_processed;
+	SPI_finish();
+	return rows;
+}
+
+void
+BertInsertChunks(const char *sha256, const char *data, size_t size)
+{
+	Oid			types[] = {TEXTOID, INT4OID, BYTEAOID};
+	bytea	   *piece = palloc(VARHDRSZ + MB_CHUNK_SIZE);
+	Datum		values[3];
+	SPIPlanPtr	plan;
+
+	values[0] = CStringGetTextDatum(sha256);
+	values[2] = PointerGetDatum(piece);
+	SPI_connect();
+	plan = SPI_prepare(psprintf("INSERT INTO %s (sha256, seq, data) VALUES ($1, $2, $3)",
+								quoted_table("bert_model_chunk")), 3, types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	for (size_t at = 0; at < size; at += MB_CHUNK_SIZE)
+	{
+		size_t		n = Min(size - at, MB_CHUNK_SIZE);
+		int			result;
+
+		CHECK_FOR_INTERRUPTS();
+		SET_VARSIZE(piece, VARHDRSZ + n);
+		memcpy(VARDATA(piece), data + at, n);
+		values[1] = Int32GetDatum((int32) (at / MB_CHUNK_SIZE));
+		result = SPI_execute_plan(plan, values, NULL, false, 0);
+		if (result != SPI_OK_INSERT)
+			elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
+	}
+	SPI_finish();
+	pfree(piece);
+}
+
+static const char *
+pooling_name(mb_pooling pooling)
+{
+	switch (pooling)
+	{
+		case MB_POOL_MEAN:
+			return "mean";
+		case MB_POOL_CLS:
+			return "cls";
+		case MB_POOL_POOLER:
+			return "pooler";
+	}
+	return "";
+}
+
+/* NULL without a head. */
+static const char *
+problem_name(mb_problem problem)
+{
+	switch (problem)
+	{
+		case MB_NO_HEAD:
+			return NULL;
+		case MB_MULTI_LABEL:
+			return "multi_label";
+		case MB_SINGLE_LABEL:
+			return "single_label";
+		case MB_REGRESSION:
+			return "regression";
+	}
+	return NULL;
+}
+
+static Datum
+text_datum(const char *utf8)
+{
+	return CStringGetTextDatum(BertServerText(utf8));
+}
+
+static Datum
+tags_datum(const mb_model *model)
+{
+	int			n = model->pipeline.num_labels;
+	Datum	   *names = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		names[i] = text_datum(model->tags[i].name);
+	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+thresholds_datum(const mb_model *model)
+{
+	int			n = model->pipeline.num_labels;
+	int			lower_bound = 1;
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = isnan(model->tags[i].threshold);
+		values[i] = Float4GetDatum(model->tags[i].threshold);
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lower_bound, FLOAT4OID, sizeof(float4), true,
+											  TYPALIGN_INT));
+}
+
+void
+BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model)
+{
+	const char *problem = problem_name(model->pipeline.problem);
+	Oid			types[] = {TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, INT4OID, TEXTOID, BOOLOID,
+	TEXTOID, INT4OID, TEXTOID, TEXTARRAYOID, FLOAT4ARRAYOID, JSONBOID};
+	Datum		values[lengthof(types)] = {0};
+	char		nulls[lengthof(types)];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(name);
+	values[1] = CStringGetTextDatum(sha256);
+	values[2] = Int64GetDatum((int64) size);
+	values[3] = text_datum(model->kind);
+	values[4] = text_datum(model->architecture);
+	values[5] = Int64GetDatum(model->parameters);
+	values[6] = Int32GetDatum(model->config.hidden_size);
+	values[7] = Int32GetDatum(model->pipeline.max_length);
+	values[8] = CStringGetTextDatum(pooling_name(model->pipeline.pooling));
+	values[9] = BoolGetDatum(model->pipeline.normalize);
+	values[10] = CStringGetTextDatum(model->pipeline.long_text == MB_LONG_WINDOWS ? "windows" : "truncate");
+	values[11] = Int32GetDatum(model->pipeline.window_stride);
+	if (problem != NULL)
+	{
+		values[12] = CStringGetTextDatum(problem);
+		values[13] = tags_datum(model);
+		values[14] = thresholds_datum(model);
+	}
+	else
+		nulls[12] = nulls[13] = nulls[14] = 'n';
+	if (model->card_json != NULL)
+		values[15] = DirectFunctionCall1(jsonb_in, CStringGetDatum(BertServerText(model->card_json)));
+	else
+		nulls[15] = 'n';
+
+	run("INSERT INTO %s (name, sha256, size, kind, architecture, parameters, dimensions, max_length, pooling, normalize,"
+		" long_text, window_stride, problem, tags, thresholds, card)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+		"bert_model", lengthof(types), types, values, nulls);
+}
+
+void
+BertDeleteModel(const char *name)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+
+	run("DELETE FROM %s WHERE name OPERATOR(pg_catalog.=) $1", "bert_model", 1, types, values, NULL);
+}
+
+void
+BertDeleteChunks(const char *sha256)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(sha256)};
+
+	run("DELETE FROM %s WHERE sha256 OPERATOR(pg_catalog.=) $1", "bert_model_chunk", 1, types, values, NULL);
+}
+
+/* Two commands, since the unique index on is_default is checked row by row. */
+void
+BertUpdateDefault(const char *name)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {(Datum) 0};
+
+	run("UPDATE %s SET is_default = false WHERE is_default", "bert_model", 0, NULL, NULL, NULL);
+	if (name == NULL)
+		return;
+	values[0] = CStringGetTextDatum(name);
+	run("UPDATE %s SET is_default = true WHERE name OPERATOR(pg_catalog.=) $1", "bert_model", 1, types, values, NULL);
+}

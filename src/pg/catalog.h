@@ -1,0 +1,74 @@
+/* catalog.h - the extension's tables: finding them, reading them, changing them, and knowing when they changed. */
+#ifndef MOVIEBERT_CATALOG_H
+#define MOVIEBERT_CATALOG_H
+
+#include "moviebert.h"
+
+#include "access/genam.h"
+#include "utils/acl.h"
+#include "utils/relcache.h"
+
+#include "moviebert/model.h"
+
+/* Columns of the tables in sql/moviebert.sql that C code reads. */
+#define Anum_bert_model_name		1
+#define Anum_bert_model_sha256		2
+#define Anum_bert_model_size		3
+#define Anum_bert_model_is_default	5
+
+#define Anum_bert_model_chunk_sha256	1
+#define Anum_bert_model_chunk_seq		2
+#define Anum_bert_model_chunk_data		3
+
+typedef struct BertTables
+{
+	Oid			schema;
+	Oid			model;			/* bert_model */
+	Oid			chunk;			/* bert_model_chunk */
+} BertTables;
+
+/* What using a model takes of its row. */
+typedef struct BertModelRow
+{
+	char		name[BERT_MAX_NAME + 1];
+	char		sha256[65];
+	int64		size;
+	uint64		generation;		/* BertGeneration() when it was read */
+} BertModelRow;
+
+extern void BertCatalogInit(void);
+
+/* The tables of this database's extension.  An error if it has none. */
+extern const BertTables *BertFindTables(void);
+
+/*
+ * Counts what may have changed the rows of bert_model.  What was read in one generation is true until the next.
+ * BertChangeGeneration is the last generation that a change began, as opposed to a loss of invalidation messages.
+ */
+extern uint64 BertGeneration(void);
+extern uint64 BertChangeGeneration(void);
+
+/* The row of a name, or of the default with name NULL.  False if there is none. */
+extern bool BertReadModel(const char *name, BertModelRow *row);
+
+/* Whether any name stands for this hash, and whether there is any chunk of it. */
+extern bool BertHashHasName(const char *sha256);
+extern bool BertHashHasChunks(const char *sha256);
+
+/* The chunks of a hash in order; the relation must be bert_model_chunk. */
+extern SysScanDesc BertBeginChunks(Relation chunks, Relation *index, const char *sha256);
+
+/* An error unless the current user has these privileges on both tables. */
+extern void BertCheckPrivileges(AclMode mode);
+
+/* Keeps others from changing the catalogue until the transaction ends. */
+extern void BertLockCatalog(void);
+
+/* As the current user, by SQL: */
+extern void BertInsertChunks(const char *sha256, const char *data, size_t size);
+extern void BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model);
+extern void BertDeleteModel(const char *name);
+extern void BertDeleteChunks(const char *sha256);
+extern void BertUpdateDefault(const char *name);
+
+#endif

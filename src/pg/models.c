@@ -1,0 +1,286 @@
+/*
+ * models.c - SQL functions that manage models.
+ *
+ * They run as the caller, who needs the privileges of changing the two tables by hand: INSERT to install, DELETE to
+ * drop, UPDATE to choose the default.  Whatever goes wrong is an error, so that the transaction leaves nothing half done.
+ */
+#include "moviebert.h"
+
+#include "catalog/pg_authid.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+
+#include "catalog.h"
+#include "image_cache.h"
+#include "model_bytes.h"
+
+PG_FUNCTION_INFO_V1(bert_version);
+PG_FUNCTION_INFO_V1(bert_load_model_contents);
+PG_FUNCTION_INFO_V1(bert_load_model_path);
+PG_FUNCTION_INFO_V1(bert_register_model);
+PG_FUNCTION_INFO_V1(bert_drop_model);
+PG_FUNCTION_INFO_V1(bert_get_default_model);
+PG_FUNCTION_INFO_V1(bert_set_default_model);
+PG_FUNCTION_INFO_V1(bert_model_changed);
+
+/* The library's: the tool compares it with its own. */
+Datum
+bert_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(MOVIEBERT_VERSION));
+}
+
+/* ---- Arguments ------------------------------------------------------------------------------------------------- */
+
+static void
+refuse_null(FunctionCallInfo fcinfo, int argument, const char *what)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("%s must not be null", what));
+}
+
+static char *
+name_argument(FunctionCallInfo fcinfo)
+{
+	char	   *name;
+
+	refuse_null(fcinfo, 0, "the name of a model");
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (name[0] == '\0')
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_NAME),
+				errmsg("the name of a model must not be empty"));
+	if (strlen(name) > BERT_MAX_NAME)
+		ereport(ERROR,
+				errcode(ERRCODE_NAME_TOO_LONG),
+				errmsg("the name of a model must not be longer than %d bytes", BERT_MAX_NAME),
+				errdetail("This one has %zu.", strlen(name)));
+	return name;
+}
+
+/* The name of a model that exists, and its row. */
+static char *
+existing_name_argument(FunctionCallInfo fcinfo, BertModelRow *row)
+{
+	char	   *name = name_argument(fcinfo);
+
+	if (!BertReadModel(name, row))
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("model \"%s\" does not exist", name),
+				errhint("SELECT name FROM bert_models; lists those that do."));
+	return name;
+}
+
+static char *
+sha256_argument(FunctionCallInfo fcinfo)
+{
+	char	   *sha256;
+
+	refuse_null(fcinfo, 1, "the SHA-256 of a model file");
+	sha256 = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("\"%s\" is not a SHA-256", sha256),
+				errdetail("A SHA-256 is written as 64 of the digits 0-9 and a-f."));
+	return sha256;
+}
+
+/* ---- Installing ------------------------------------------------------------------------------------------------ */
+
+/* True if the name stands for these contents already.  That it stands for others is an error. */
+static bool
+already_installed(const char *name, const char *sha256)
+{
+	BertModelRow row;
+
+	if (!BertReadModel(name, &row))
+		return false;
+	if (strcmp(row.sha256, sha256) != 0)
+		ereport(ERROR,
+				errcode(ERRCODE_DUPLICATE_OBJECT),
+				errmsg("model \"%s\" already exists with other contents", name),
+				errdetail("The name stands for SHA-256 %.16s..., and these contents have %.16s...", row.sha256, sha256),
+				errhint("Give the new version a name of its own: a name never changes its weights.  "
+						"Or drop the old one with bert_drop_model first."));
+	ereport(NOTICE,
+			errmsg("model \"%s\" with these contents already exists, skipping", name));
+	return true;
+}
+
+/* Chunks that are there already, left by a name that was deleted by hand, must be these very bytes. */
+static void
+store_chunks(const char *name, const BertBytes *bytes)
+{
+	BertBytes	stored;
+
+	if (BertHashHasChunks(bytes->sha256))
+	{
+		BertBytesFromChunks(&stored, bytes->sha256, name);
+		BertBytesRelease(&stored);
+	}
+	else
+		BertInsertChunks(bytes->sha256, bytes->data, bytes->size);
+}
+
+/* Frees the bytes.  The catalogue is locked. */
+static void
+install(const char *name, BertBytes *bytes, bool stored)
+{
+	mb_model   *volatile model = NULL;
+
+	PG_TRY();
+	{
+		mb_model   *opened = NULL;
+		mb_error	err = {0};
+		mb_status	status = mb_model_open(&opened, bytes->data, bytes->size, &err);
+
+		if (status != MB_OK)
+			BertRaiseInput(status, &err);
+		model = opened;
+		if (!stored)
+			store_chunks(name, bytes);
+		BertInsertModel(name, bytes->sha256, bytes->size, opened);
+	}
+	PG_FINALLY();
+	{
+		mb_model_close(model);
+		BertBytesRelease(bytes);
+	}
+	PG_END_TRY();
+}
+
+static Datum
+load(const char *name, BertBytes *bytes)
+{
+	BertLockCatalog();
+	if (already_installed(name, bytes->sha256))
+		BertBytesRelease(bytes);
+	else
+		install(name, bytes, false);
+	return CStringGetTextDatum(bytes->sha256);
+}
+
+Datum
+bert_load_model_contents(PG_FUNCTION_ARGS)
+{
+	char	   *name = name_argument(fcinfo);
+	BertBytes	bytes;
+	bytea	   *contents;
+
+	PreventCommandIfReadOnly("bert_load_model()");
+	refuse_null(fcinfo, 1, "the contents of a model file");
+	BertCheckPrivileges(ACL_INSERT);
+	contents = PG_GETARG_BYTEA_PP(1);
+	BertBytesOf(&bytes, VARDATA_ANY(contents), VARSIZE_ANY_EXHDR(contents));
+	PG_RETURN_DATUM(load(name, &bytes));
+}
+
+/* A relative path is relative to the data directory, as COPY takes it. */
+Datum
+bert_load_model_path(PG_FUNCTION_ARGS)
+{
+	char	   *name = name_argument(fcinfo);
+	BertBytes	bytes;
+	char	   *path;
+
+	PreventCommandIfReadOnly("bert_load_model()");
+	refuse_null(fcinfo, 1, "the path of a model file");
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("permission denied to load a model from a file of the server"),
+				errdetail("Only roles with privileges of the \"%s\" role may do so.", "pg_read_server_files"),
+				errhint("Anyone may send the contents of a file of the client's: as bytea, or by \"moviebert install\"."));
+	BertCheckPrivileges(ACL_INSERT);
+	path = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	canonicalize_path(path);
+	BertBytesFromFile(&bytes, path);
+	PG_RETURN_DATUM(load(name, &bytes));
+}
+
+/* For who has put the chunks into bert_model_chunk: the tool, by COPY. */
+Datum
+bert_register_model(PG_FUNCTION_ARGS)
+{
+	char	   *name = name_argument(fcinfo);
+	char	   *sha256 = sha256_argument(fcinfo);
+	BertBytes	bytes;
+
+	PreventCommandIfReadOnly("bert_register_model()");
+	BertCheckPrivileges(ACL_INSERT);
+	BertLockCatalog();
+	if (!already_installed(name, sha256))
+	{
+		BertBytesFromChunks(&bytes, sha256, name);
+		install(name, &bytes, true);
+	}
+	PG_RETURN_DATUM(CStringGetTextDatum(sha256));
+}
+
+/* ---- Dropping, and the default --------------------------------------------------------------------------------- */
+
+Datum
+bert_drop_model(PG_FUNCTION_ARGS)
+{
+	BertModelRow row;
+	char	   *name;
+
+	PreventCommandIfReadOnly("bert_drop_model()");
+	BertCheckPrivileges(ACL_DELETE);
+	BertLockCatalog();
+	name = existing_name_argument(fcinfo, &row);
+	BertDeleteModel(name);
+	if (!BertHashHasName(row.sha256))
+	{
+		BertDeleteChunks(row.sha256);
+		BertRemoveImageAtCommit(row.sha256);
+	}
+	PG_RETURN_VOID();
+}
+
+Datum
+bert_get_default_model(PG_FUNCTION_ARGS)
+{
+	BertModelRow row;
+
+	if (!BertReadModel(NULL, &row))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(row.name));
+}
+
+Datum
+bert_set_default_model(PG_FUNCTION_ARGS)
+{
+	BertModelRow row;
+
+	PreventCommandIfReadOnly("bert_default_model()");
+	BertCheckPrivileges(ACL_UPDATE);
+	BertLockCatalog();
+	BertUpdateDefault(PG_ARGISNULL(0) ? NULL : existing_name_argument(fcinfo, &row));
+	PG_RETURN_VOID();
+}
+
+/* ---- The trigger ----------------------------------------------------------------------------------------------- */
+
+/*
+ * Rows of a user's table send no invalidation messages, so this sends one for the table itself.  It reaches every
+ * backend when the transaction commits, also on standbys.
+ */
+Datum
+bert_model_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("function \"%s\" was not called by trigger manager", "bert_model_changed"));
+	CacheInvalidateRelcacheByRelid(RelationGetRelid(((TriggerData *) fcinfo->context)->tg_relation));
+	return PointerGetDatum(NULL);
+}
