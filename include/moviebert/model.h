@@ -23,12 +23,20 @@
  *   moviebert.config *    the checkpoint's config.json
  *   moviebert.vocab       the checkpoint's vocab.txt
  *   moviebert.tokenizer * {"do_lower_case","strip_accents","tokenize_chinese_chars","split_special_tokens",
- *                          "unk_token","cls_token","sep_token","pad_token","mask_token","additional_special_tokens":[]}
+ *                          "unk_token","cls_token","sep_token","pad_token","mask_token","additional_special_tokens":[],
+ *                          "max_input_chars_per_word":int}   the last two optional
  *   moviebert.pooling *   {"mode":"mean"|"cls"|"pooler","normalize":bool,"max_length":int,
  *                          "long_text":"windows"|"truncate","window_stride":int}
- *   moviebert.head *      absent, or {"problem":"multi_label"|"single_label"|"regression"}
+ *   moviebert.head *      absent, or {"problem":"multi_label"|"single_label"|"regression",
+ *                          "kind":"classifier"|"tagger"}   kind optional, "classifier" when absent
  *   moviebert.tags *      with a head: [{"name":str,"threshold":num|null,"support":int|null}, ...], L of them, in order
- *   moviebert.card *      object; free for people and tools: data, metrics, provenance
+ *   moviebert.card *      optional object; free for people and tools: data, metrics, provenance
+ *
+ * A head's kind tells whose it is.  A classifier's came with its checkpoint, BertForSequenceClassification: it stands on the
+ * pooler, without normalization.  A tagger's stands on whatever vector the pipeline makes (finetune makes these).
+ *
+ * A checkpoint saved as another BERT class (BertForTokenClassification, BertForQuestionAnswering, ...) is refused, not
+ * taken as a bare encoder: its head would be lost without a word, and whoever brings it expects that head's answers.
  */
 #ifndef MOVIEBERT_MODEL_H
 #define MOVIEBERT_MODEL_H
@@ -112,9 +120,11 @@ typedef struct mb_model
 	mb_tokenizer_options tokenizer;
 	const char          *vocab; /* vocab.txt text, NUL-terminated */
 	const mb_tag        *tags;  /* [num_labels] */
-	const char          *architecture; /* "BertModel", "BertForMaskedLM", "BertForSequenceClassification" */
-	const char          *kind;         /* "encoder", "masked-lm", "classifier" (imported head) or "tagger" (our head) */
-	const char          *config_json;  /* the metadata values as stored; NULL where absent */
+	/* What the file holds, whatever its checkpoint was saved as: "BertModel", "BertForMaskedLM" (also a tagger's, when the
+	 * masked-LM head is there) or "BertForSequenceClassification" (a classifier). */
+	const char          *architecture;
+	const char          *kind;        /* "encoder", "masked-lm", "classifier" (imported head) or "tagger" (our head) */
+	const char          *config_json; /* the metadata values as stored; NULL where absent */
 	const char          *pooling_json;
 	const char          *tags_json;
 	const char          *card_json;
@@ -124,13 +134,15 @@ typedef struct mb_model
 
 /*
  * Opens a model file in memory; `data` is borrowed and must outlive *model.  Everything that later steps rely on is
- * checked here: each tensor the config calls for is present with the right shape and a float dtype, the vocabulary has
- * V tokens or fewer, the tags are L, and so on.
+ * checked here: each tensor the config calls for is present with the right shape and a float dtype, there is no other,
+ * every weight is finite, the vocabulary has V tokens or fewer, the tags are L, and so on.  Reads the whole file once.
+ *
+ * Errors: MB_CORRUPT, MB_LIMIT, MB_UNSUPPORTED (another format version, architecture or dtype), MB_OUT_OF_MEMORY.
  */
 mb_status mb_model_open(mb_model **model, const void *data, size_t size, mb_error *err);
 void      mb_model_close(mb_model *model); /* NULL is fine */
 
-/* As mb_model_open, over a private read-only mapping of a file. */
+/* As mb_model_open, over a private read-only mapping of a file.  Also MB_IO; MB_INVALID_ARGUMENT if it is not a file. */
 mb_status mb_model_open_file(mb_model **model, const char *path, mb_error *err);
 
 /* A tensor by its model-file name, or NULL. */
@@ -167,10 +179,14 @@ typedef struct mb_head
 	const float  *weight;    /* [L,H] */
 	const float  *bias;      /* [L] */
 	const mb_tag *tags;      /* [L] */
-	const char   *card_json; /* the new card, whole */
+	const char   *card_json; /* the new card, whole; NULL: an empty one */
 } mb_head;
 
-/* Writes a new model file: the base's encoder, tensors untouched, with this head in place of any it had. */
+/*
+ * Writes a new model file: the base's tensors untouched, with this head in place of any it had, of kind "tagger".  As
+ * mb_safetensors_write does, whole or not at all.  Errors: MB_INVALID_ARGUMENT (a weight or threshold that is not finite,
+ * a tag's name empty or given twice), MB_IO, ...
+ */
 mb_status mb_model_write_with_head(const mb_model *base, const mb_head *head, const char *model_path, mb_error *err);
 
 #endif
