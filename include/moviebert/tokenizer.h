@@ -22,7 +22,7 @@ typedef struct mb_tokenizer_options
 	bool    split_cjk;            /* tokenize_chinese_chars */
 	bool    split_special_tokens; /* true: "[SEP]" written in a text is plain text; false: it is the special token, as
 	                               * the reference does by default */
-	int32_t max_chars_per_word;   /* max_input_chars_per_word, 100 in the reference */
+	int32_t max_chars_per_word;   /* max_input_chars_per_word, 1 to 1,000; 100 in the reference */
 	/* The role tokens, NUL-terminated, each present in the vocabulary: */
 	const char *unk_token, *cls_token, *sep_token, *pad_token, *mask_token;
 	/* Further tokens matched literally before normalisation (additional_special_tokens); may be NULL when 0. */
@@ -35,10 +35,11 @@ mb_tokenizer_options mb_tokenizer_options_default(void);
 
 /*
  * Packs a vocabulary in the format of vocab.txt: one token a line, id = line number from 0, trailing white space of a
- * line ignored, last newline optional.
+ * line ignored, last newline optional.  Lines left empty keep their ids and match nothing.
  *
- * *blob is malloc'ed and the caller's to free.  Errors: MB_CORRUPT (not UTF-8, duplicate token, role token missing,
- * empty vocabulary), MB_LIMIT (over 2^24 tokens or a token over 1,000 bytes), MB_OUT_OF_MEMORY.
+ * *blob is malloc'ed and the caller's to free; NULL on error.  Errors: MB_CORRUPT (not UTF-8, duplicate token, role or
+ * additional special token missing, empty vocabulary), MB_LIMIT (over 2^24 tokens or a token over 1,000 bytes),
+ * MB_INVALID_ARGUMENT (max_chars_per_word out of range, a token of the options NULL), MB_OUT_OF_MEMORY.
  */
 mb_status mb_vocabulary_pack(const char *vocab, size_t vocab_bytes, const mb_tokenizer_options *options, void **blob,
                              size_t *blob_size, mb_error *err);
@@ -59,7 +60,7 @@ mb_status mb_tokenizer_open(mb_tokenizer *tokenizer, const void *blob, size_t si
 /*
  * Writes the ids of text, without [CLS] and [SEP], to ids[0..capacity).  *n_ids becomes the number of ids the whole
  * text has, even when that is more than capacity (then only the first `capacity` are written), so that nobody
- * truncates without knowing.  Errors: MB_INVALID_UTF8 with the byte offset, MB_CANCELLED.
+ * truncates without knowing.  Errors: MB_INVALID_UTF8 with the byte offset, MB_CANCELLED; *n_ids is then 0.
  */
 mb_status mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,
                       size_t *n_ids, const mb_interrupt *interrupt, mb_error *err);

@@ -1,0 +1,421 @@
+/*
+ * tokenizer.c - text -> ids, in one pass over the text and without memory of its own.
+ *
+ * Each code point goes through the reference's steps by itself, and what comes out is collected into a word, which
+ * white space or punctuation ends.  One step looks beyond one code point: canonical decomposition sorts combining
+ * characters by their class.  Accents are stripped right after it, so that only the few combining characters which are
+ * not accents have to wait until the next starter.  They are part of one word, which is [UNK] if it is longer than
+ * max_chars_per_word; so neither the word nor the marks behind it ever need more room than that.
+ */
+#include "utf8.h"
+#include "vocabulary.h"
+
+/* How much of a text is read before the caller is asked whether to go on. */
+#define STRETCH 65536
+
+typedef struct mark
+{
+	mb_codepoint c;
+	int combining_class;
+} mark;
+
+typedef struct tokenizing
+{
+	vocabulary v;
+	size_t max_chars;
+	size_t longest[2];
+	bool lowercase, strip_accents, split_cjk;
+
+	int32_t *ids;
+	size_t capacity;
+	size_t n_ids;
+
+	size_t word_bytes;
+	size_t word_chars; /* may exceed max_chars, but only by one */
+	size_t n_marks;    /* of the word, behind what is in word; may exceed max_chars, but only by one */
+
+	mark marks[MB_VOCABULARY_MAX_WORD_CHARS];
+	unsigned char word[4 * MB_VOCABULARY_MAX_WORD_CHARS + 8]; /* padded, so that 8 can be read anywhere */
+} tokenizing;
+
+static inline void
+put_id(tokenizing *t, uint32_t id)
+{
+	if (t->n_ids < t->capacity)
+		t->ids[t->n_ids] = (int32_t) id;
+	t->n_ids++;
+}
+
+/* ---- WordPiece --------------------------------------------------------------------------------------------------- */
+
+/* The id of the longest key that word[at..) starts with, and its length; or MB_NO_TOKEN. */
+static uint32_t
+longest_match(const tokenizing *t, size_t at, size_t *matched)
+{
+	const unsigned char *key = t->word + at;
+	bool continues = at > 0;
+	size_t most = t->word_bytes - at;
+	uint64_t hashes[MB_VOCABULARY_MAX_TOKEN_BYTES / 8 + 1]; /* hashes[i]: of the first i full words of 8 bytes */
+
+	if (most > t->longest[continues])
+	{
+		most = t->longest[continues];
+		while (most > 0 && mb_utf8_continues(key[most]))
+			most--;
+	}
+	hashes[0] = t->v.header->seed;
+	for (size_t i = 0; 8 * (i + 1) < most; i++)
+		hashes[i + 1] = vocabulary_mix(hashes[i], vocabulary_head(key + 8 * i, 8));
+
+	while (most > 0)
+	{
+		size_t full = (most - 1) / 8;
+		uint32_t shape = (uint32_t) most << 1 | continues;
+		uint64_t last = vocabulary_head(key + 8 * full, most - 8 * full);
+		uint64_t head = full == 0 ? last : vocabulary_head(key, 8);
+		uint32_t id = vocabulary_find(&t->v, vocabulary_hash(hashes[full], last, shape), head, shape, key);
+
+		if (id != MB_NO_TOKEN)
+		{
+			*matched = most;
+			return id;
+		}
+		do
+			most--;
+		while (most > 0 && mb_utf8_continues(key[most]));
+	}
+	return MB_NO_TOKEN;
+}
+
+static void
+put_pieces(tokenizing *t)
+{
+	size_t n_before = t->n_ids;
+	size_t at = 0;
+
+	if (t->word_chars <= t->max_chars)
+	{
+		while (at < t->word_bytes)
+		{
+			size_t matched = 0;
+			uint32_t id = longest_match(t, at, &matched);
+
+			if (id == MB_NO_TOKEN)
+				break;
+			put_id(t, id);
+			at += matched;
+		}
+		if (at == t->word_bytes)
+			return;
+	}
+	t->n_ids = n_before;
+	put_id(t, t->v.header->unk_id);
+}
+
+/* ---- collecting words -------------------------------------------------------------------------------------------- */
+
+static void
+add_to_word(tokenizing *t, mb_codepoint c)
+{
+	if (t->word_chars < t->max_chars)
+	{
+		t->word_bytes += mb_utf8_encode(c, t->word + t->word_bytes);
+		t->word_chars++;
+	}
+	else
+		t->word_chars = t->max_chars + 1;
+}
+
+static inline void
+end_word_without_marks(tokenizing *t)
+{
+	if (t->word_chars > 0)
+	{
+		put_pieces(t);
+		t->word_bytes = 0;
+		t->word_chars = 0;
+	}
+}
+
+/* A code point that has been normalised but for lower-casing. */
+static void
+add_normalised(tokenizing *t, mb_codepoint c, unsigned classes)
+{
+	mb_codepoint out[2] = {c, 0};
+	size_t n = 1;
+
+	if ((classes & MB_CASED) != 0 && t->lowercase)
+	{
+		n = mb_lowercase(c, out);
+		classes = mb_classes(out[0]);
+	}
+	if ((classes & MB_SPACE) != 0)
+		end_word_without_marks(t);
+	else if ((classes & MB_PUNCTUATION) != 0)
+	{
+		end_word_without_marks(t);
+		add_to_word(t, c);
+		end_word_without_marks(t);
+	}
+	else
+	{
+		for (size_t i = 0; i < n; i++)
+			add_to_word(t, out[i]);
+	}
+}
+
+static void
+add_marks(tokenizing *t)
+{
+	if (t->n_marks > t->max_chars)
+		t->word_chars = t->max_chars + 1;
+	else
+	{
+		for (size_t i = 0; i < t->n_marks; i++)
+			add_normalised(t, t->marks[i].c, mb_classes(t->marks[i].c));
+	}
+	t->n_marks = 0;
+}
+
+/* Keeps marks sorted by class, those of one class in the text's order. */
+static void
+wait_as_mark(tokenizing *t, mb_codepoint c)
+{
+	int combining_class = mb_combining_class(c);
+	size_t i = t->n_marks;
+
+	if (t->n_marks >= t->max_chars)
+	{
+		t->n_marks = t->max_chars + 1;
+		return;
+	}
+	for (; i > 0 && t->marks[i - 1].combining_class > combining_class; i--)
+		t->marks[i] = t->marks[i - 1];
+	t->marks[i] = (mark){c, combining_class};
+	t->n_marks++;
+}
+
+static inline void
+end_word(tokenizing *t)
+{
+	if (t->n_marks > 0)
+		add_marks(t);
+	end_word_without_marks(t);
+}
+
+/* One code point of a canonical decomposition. */
+static void
+add_decomposed(tokenizing *t, mb_codepoint c, unsigned classes)
+{
+	bool stripped = (classes & MB_MARK) != 0;
+
+	if ((classes & MB_COMBINING) != 0)
+	{
+		if (!stripped)
+			wait_as_mark(t, c);
+		return;
+	}
+	if (t->n_marks > 0)
+		add_marks(t);
+	if (!stripped)
+		add_normalised(t, c, classes);
+}
+
+static void
+add_codepoint(tokenizing *t, mb_codepoint c)
+{
+	unsigned classes = mb_classes(c);
+	bool apart = (classes & MB_IDEOGRAPH) != 0 && t->split_cjk;
+
+	if ((classes & MB_REMOVED) != 0)
+		return;
+	if (apart)
+		end_word(t);
+	if (!t->strip_accents)
+		add_normalised(t, c, classes);
+	else if ((classes & MB_DECOMPOSES) != 0)
+	{
+		mb_codepoint parts[MB_MAX_DECOMPOSITION];
+		size_t n = mb_decompose(c, parts);
+
+		for (size_t i = 0; i < n; i++)
+			add_decomposed(t, parts[i], mb_classes(parts[i]));
+	}
+	else
+		add_decomposed(t, c, classes);
+	if (apart)
+		end_word(t);
+}
+
+/* ---- the text ---------------------------------------------------------------------------------------------------- */
+
+/* The first of specials[low..high) whose byte i is at least `byte`; they are sorted, and longer than i. */
+static size_t
+first_special(const vocabulary *v, size_t low, size_t high, size_t i, int byte)
+{
+	while (low < high)
+	{
+		size_t middle = low + (high - low) / 2;
+
+		if (v->text[v->starts[v->specials[middle]] + i] < byte)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The bytes of the longest special token that text starts with, and its id; 0 if there is none. */
+static size_t
+match_special(const vocabulary *v, const unsigned char *text, size_t size, uint32_t *id)
+{
+	size_t low = 0, high = v->header->n_specials;
+	size_t matched = 0, i = 0;
+
+	/* Those of [low, high) begin with text[0..i), and shorter ones come first. */
+	while (low < high)
+	{
+		uint32_t first = v->specials[low];
+
+		if (v->starts[first + 1] - v->starts[first] == i)
+		{
+			matched = i;
+			*id = first;
+			low++;
+		}
+		else if (i == size)
+			break;
+		else
+		{
+			low = first_special(v, low, high, i, text[i]);
+			high = first_special(v, low, high, i, text[i] + 1);
+			i++;
+		}
+	}
+	return matched;
+}
+
+/* ASCII letters, digits and whatever else of ASCII does not end a word. */
+static void
+add_letters(tokenizing *t, const unsigned char *letters, size_t n)
+{
+	size_t room;
+
+	if (t->n_marks > 0)
+		add_marks(t);
+	room = t->word_chars < t->max_chars ? t->max_chars - t->word_chars : 0;
+	if (n > room)
+	{
+		/* One [UNK], whatever its letters. */
+		t->word_chars = t->max_chars + 1;
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+	{
+		unsigned char c = letters[i];
+
+		t->word[t->word_bytes + i] = (unsigned char) (c + (t->lowercase && c >= 'A' && c <= 'Z' ? 'a' - 'A' : 0));
+	}
+	t->word_bytes += n;
+	t->word_chars += n;
+}
+
+static void
+start(tokenizing *t, const mb_tokenizer *tokenizer, int32_t *ids, size_t capacity)
+{
+	t->v = vocabulary_of(tokenizer);
+	t->max_chars = t->v.header->max_chars_per_word;
+	t->longest[0] = t->v.header->longest[0];
+	t->longest[1] = t->v.header->longest[1];
+	t->lowercase = t->v.header->lowercase;
+	t->strip_accents = t->v.header->strip_accents;
+	t->split_cjk = t->v.header->split_cjk;
+	t->ids = ids;
+	t->capacity = capacity;
+	t->n_ids = 0;
+	t->word_bytes = 0;
+	t->word_chars = 0;
+	t->n_marks = 0;
+}
+
+mb_status
+mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,
+			size_t *n_ids, const mb_interrupt *interrupt, mb_error *err)
+{
+	const unsigned char *bytes = (const unsigned char *) text;
+	const uint8_t *kinds;
+	size_t at = 0, ask_at = STRETCH;
+	tokenizing t;
+
+	start(&t, tokenizer, ids, capacity);
+	kinds = t.v.header->byte_kinds;
+	*n_ids = 0;
+	while (at < text_bytes)
+	{
+		unsigned kind = kinds[bytes[at]];
+
+		if (at >= ask_at)
+		{
+			if (mb_interrupted(interrupt))
+				return mb_fail(err, MB_CANCELLED, "tokenizing was cancelled");
+			ask_at = at + STRETCH;
+		}
+		if ((kind & MB_BYTE_SPECIAL) != 0)
+		{
+			uint32_t id = 0;
+			size_t n = match_special(&t.v, bytes + at, text_bytes - at, &id);
+
+			if (n > 0)
+			{
+				end_word(&t);
+				put_id(&t, id);
+				at += n;
+				continue;
+			}
+			kind &= ~(unsigned) MB_BYTE_SPECIAL;
+		}
+		switch (kind)
+		{
+			case MB_BYTE_LETTER:
+			{
+				size_t first = at;
+
+				do
+					at++;
+				while (at < text_bytes && kinds[bytes[at]] == MB_BYTE_LETTER);
+				add_letters(&t, bytes + first, at - first);
+				break;
+			}
+			case MB_BYTE_SPACE:
+				end_word(&t);
+				at++;
+				break;
+			case MB_BYTE_PUNCTUATION:
+				end_word(&t);
+				add_to_word(&t, bytes[at]);
+				end_word_without_marks(&t);
+				at++;
+				break;
+			case MB_BYTE_REMOVED:
+				at++;
+				break;
+			default:
+			{
+				mb_codepoint c = 0;
+				size_t n = mb_utf8_decode(bytes + at, text_bytes - at, &c);
+
+				if (n == 0)
+				{
+					mb_fail(err, MB_INVALID_UTF8, "text is not valid UTF-8");
+					mb_detail(err, "The byte sequence at byte offset %zu is ill-formed.", at);
+					return MB_INVALID_UTF8;
+				}
+				add_codepoint(&t, c);
+				at += n;
+			}
+		}
+	}
+	end_word(&t);
+	*n_ids = t.n_ids;
+	return MB_OK;
+}
