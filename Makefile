@@ -31,7 +31,7 @@ ENGINE_NEEDS = -lutf8proc -ljansson -lm
 
 # PostgreSQL 15 leaves PGDLLEXPORT empty, later ones set it to this.
 PG_CPPFLAGS = -Iinclude -DMOVIEBERT_VERSION='"$(EXTENSION_VERSION)"' -DPGDLLEXPORT='__attribute__((visibility("default")))'
-PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -fvisibility=hidden
+PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -Wno-clobbered -fvisibility=hidden
 SHLIB_LINK  = $(ENGINE_LIB) $(ENGINE_NEEDS)
 
 PG_CONFIG ?= pg_config
