@@ -29,10 +29,11 @@ REGRESS_OPTS = --inputdir=$(BUILD)/regress --outputdir=$(BUILD)/regress --load-e
 ENGINE_LIB = $(BUILD)/libmoviebert.a
 ENGINE_NEEDS = -lutf8proc -ljansson -lm
 
-# PostgreSQL 15 leaves PGDLLEXPORT empty, later ones set it to this.
-PG_CPPFLAGS = -Iinclude -DMOVIEBERT_VERSION='"$(EXTENSION_VERSION)"' -DPGDLLEXPORT='__attribute__((visibility("default")))'
-PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -Wno-clobbered -fvisibility=hidden
-SHLIB_LINK  = $(ENGINE_LIB) $(ENGINE_NEEDS)
+# No -fvisibility=hidden here: PGXS sets it where PG_FUNCTION_INFO_V1 exports what it declares, from PostgreSQL 16 on.
+PG_CPPFLAGS = -Iinclude -DMOVIEBERT_VERSION='"$(EXTENSION_VERSION)"'
+PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -Wno-clobbered
+# jansson goes into the library, with its symbols hidden: see src/pg/jansson.c.
+SHLIB_LINK  = $(ENGINE_LIB) -lutf8proc -l:libjansson.a -Wl,--exclude-libs,libjansson.a -Wl,--wrap=stdin -lm
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
