@@ -1,0 +1,38 @@
+-- Plans: BERT in parallel workers, and after the cheap conditions.
+\set ECHO none
+\getenv tree MOVIEBERT_TREE
+\set load :tree '/test/golden/sql/load.sql'
+\set unload :tree '/test/golden/sql/unload.sql'
+\t on
+\a
+\i :load
+\set ECHO all
+SELECT bert_default_model('tagger');
+CREATE TABLE films (title text, year int, plot text, embedding real[]);
+INSERT INTO films SELECT 'film ' || i, 1900 + i % 125, repeat('the ghost of a robot ', 90), bert_embed('ghost ' || i % 9)
+  FROM generate_series(1, 5000) AS i;
+ANALYZE films;
+SET max_parallel_workers_per_gather = 2;
+
+EXPLAIN (VERBOSE, COSTS OFF) SELECT title, bert_tags(plot) FROM films;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT title, bert_embed(plot, 'tagger') FROM films;
+EXPLAIN (COSTS OFF) SELECT title FROM films WHERE 'horror' = ANY (bert_tags(plot)) AND year > 2000;
+EXPLAIN (COSTS OFF) SELECT title FROM films WHERE bert_similarity(bert_embed(plot), embedding) > 0.5 AND title LIKE '%7' AND year > 2000;
+EXPLAIN (COSTS OFF) SELECT title FROM films WHERE bert_token_count(plot) > 100 AND bert_tags(plot) = '{}' AND bert_similarity(embedding, embedding) > 0.5;
+-- A constant is folded where the model is named.
+EXPLAIN (COSTS OFF) SELECT title FROM films ORDER BY bert_similarity(embedding, bert_embed('ghost')) LIMIT 1;
+EXPLAIN (COSTS OFF) SELECT title FROM films WHERE bert_tags('The ghost ship.', 'tagger', top_k => 1) = '{romance}' AND year = 1999;
+
+-- The same bits from the workers.
+SET min_parallel_table_scan_size = 0;
+SET parallel_leader_participation = off;
+EXPLAIN (COSTS OFF) SELECT title, bert_embed(title) AS vector, bert_tags(title) AS tags FROM films;
+CREATE TABLE answers AS SELECT title, bert_embed(title) AS vector, bert_tags(title) AS tags FROM films;
+SET max_parallel_workers_per_gather = 0;
+SELECT count(*), bool_and(pg_temp.bits(vector) = pg_temp.bits(bert_embed(title))) AND bool_and(tags = bert_tags(title)) FROM answers;
+SELECT count(*), bool_and(pg_temp.bits(a.vector) = pg_temp.bits(all_at_once[n:n]))
+  FROM (SELECT *, row_number() OVER (ORDER BY title) AS n FROM answers) AS a,
+       (SELECT bert_embed(array_agg(title ORDER BY title)) AS all_at_once FROM answers) AS o
+ WHERE n % 50 = 0;
+DROP TABLE films, answers;
+\i :unload
