@@ -25,6 +25,7 @@
 #include "pgstat.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -247,7 +248,14 @@ BertMapImage(const BertModelRow *row, mb_image *image)
 	status = map_file(path, image, &found, &err);
 	if (status == MB_CORRUPT)
 	{
-		int			lock = take_lock();
+		int			lock;
+
+		/*
+		 * The lock on the chunks comes first: PostgreSQL, which finds deadlocks, does not know of ours, so that nobody
+		 * may wait for one of its locks while holding it.
+		 */
+		LockRelationOid(BertFindTables()->chunk, AccessShareLock);
+		lock = take_lock();
 
 		/* Whom we waited for may have written it. */
 		status = map_file(path, image, &found, &err);
