@@ -501,7 +501,7 @@ halves_are_exact(void **state)
 static void
 bfloats_and_floats_are_exact(void **state)
 {
-	unsigned char *unaligned = malloc(2 * 65536 + 3);
+	unsigned char *unaligned = calloc(2 * 65536 + 3, 1);
 	float *out = malloc(65536 * sizeof(float));
 	mb_tensor t = {"b", MB_BF16, 2, {256, 256}, unaligned + 3, 2 * 65536};
 	const uint32_t singles[] = {0, 0x80000000, 1, 0x007fffff, 0x00800000, 0x7f7fffff, 0x7f800000, 0xff800000,

@@ -1,0 +1,897 @@
+/* test_model.c - opening model files, good and hostile, and putting a head on one. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "moviebert/model.h"
+#include "test/unit/failing_disk.h"
+#include "test/unit/tiny_model.h"
+
+/* ---- hostile metadata ----------------------------------------------------------------------------------------------- */
+
+typedef struct hostile_metadata
+{
+	const char *key;      /* without "moviebert." */
+	const char *from, *to; /* from NULL: the whole value; to NULL as well: removed */
+	mb_status status;
+	const char *expected; /* in "message|detail|hint" */
+} hostile_metadata;
+
+static const hostile_metadata metadata[] = {
+	{"format", NULL, NULL, MB_CORRUPT, "a safetensors file, but not a moviebert model||Make one"},
+	{"format", NULL, "2", MB_UNSUPPORTED, "model file format \"2\" is not supported"},
+	{"format", NULL, "1.0", MB_UNSUPPORTED, "model file format \"1.0\" is not supported"},
+	/* config: JSON */
+	{"config", NULL, NULL, MB_CORRUPT, "the model file has no metadata \"moviebert.config\""},
+	{"config", NULL, "", MB_CORRUPT, "metadata moviebert.config is not valid JSON"},
+	{"config", NULL, "[]", MB_CORRUPT, "metadata moviebert.config is not a JSON object"},
+	{"config", "{", "{{", MB_CORRUPT, "metadata moviebert.config is not valid JSON|Line 1, column 2:"},
+	{"config", "\"vocab_size\"", "\"model_type\"", MB_CORRUPT, "duplicate object key"},
+	{"config", "\"bert\"", "\"be\\u0000rt\"", MB_CORRUPT, "\\u0000 is not allowed"},
+	{"config", "\"bert\"", "\"be\\ud800rt\"", MB_CORRUPT, "invalid Unicode"},
+	/* config: kinds of models */
+	{"config", "\"bert\"", "7", MB_CORRUPT, "member \"model_type\" of metadata moviebert.config is not a string"},
+	{"config", "\"bert\"", "\"roberta\"", MB_UNSUPPORTED,
+	 "model type \"roberta\" is not supported|RoBERTa counts positions from 2 and has a byte-level BPE tokenizer.|Choose"},
+	{"config", "\"bert\"", "\"xlm-roberta\"", MB_UNSUPPORTED, "model type \"xlm-roberta\" is not supported|XLM-RoBERTa"},
+	{"config", "\"bert\"", "\"distilbert\"", MB_UNSUPPORTED, "model type \"distilbert\" is not supported|DistilBERT"},
+	{"config", "\"bert\"", "\"mpnet\"", MB_UNSUPPORTED, "model type \"mpnet\" is not supported|MPNet"},
+	{"config", "\"bert\"", "\"albert\"", MB_UNSUPPORTED, "model type \"albert\" is not supported|ALBERT"},
+	{"config", "\"bert\"", "\"electra\"", MB_UNSUPPORTED, "model type \"electra\" is not supported|ELECTRA"},
+	{"config", "\"bert\"", "\"deberta-v2\"", MB_UNSUPPORTED, "model type \"deberta-v2\" is not supported|DeBERTa"},
+	{"config", "\"bert\"", "\"modernbert\"", MB_UNSUPPORTED, "model type \"modernbert\" is not supported|ModernBERT"},
+	{"config", "\"bert\"", "\"nomic_bert\"", MB_UNSUPPORTED, "model type \"nomic_bert\" is not supported|NomicBERT"},
+	{"config", "\"bert\"", "\"gpt2\"", MB_UNSUPPORTED, "model type \"gpt2\" is not supported|moviebert runs models"},
+	{"config", "[\"BertForMaskedLM\"]", "[\"RobertaModel\"]", MB_UNSUPPORTED,
+	 "architecture \"RobertaModel\" is not supported|There are BertModel, BertForMaskedLM,"},
+	{"config", "[\"BertForMaskedLM\"]", "[\"BertForTokenClassification\"]", MB_UNSUPPORTED,
+	 "architecture \"BertForTokenClassification\" is not supported|There are BertModel, BertForMaskedLM, "
+	 "BertForPreTraining and BertForSequenceClassification.|To use its encoder without its head"},
+	{"config", "[\"BertForMaskedLM\"]", "[\"BertForQuestionAnswering\"]", MB_UNSUPPORTED,
+	 "architecture \"BertForQuestionAnswering\" is not supported"},
+	{"config", "[\"BertForMaskedLM\"]", "[12]", MB_CORRUPT, "member \"architectures\" of metadata moviebert.config is not"},
+	{"config", "[\"BertForMaskedLM\"]", "\"BertModel\"", MB_CORRUPT, "is not a list of strings"},
+	{"config", "\"bert\"", "\"bert\", \"position_embedding_type\": \"relative_key\"", MB_UNSUPPORTED,
+	 "position embeddings of type \"relative_key\" are not supported"},
+	{"config", "\"bert\"", "\"bert\", \"is_decoder\": true", MB_UNSUPPORTED, "BERT decoders are not supported"},
+	{"config", "\"bert\"", "\"bert\", \"add_cross_attention\": true", MB_UNSUPPORTED, "cross-attention is not supported"},
+	{"config", "\"bert\"", "\"bert\", \"pruned_heads\": {\"0\": [1]}", MB_UNSUPPORTED, "pruned attention heads"},
+	{"config", "\"bert\"", "\"bert\", \"quantization_config\": {}", MB_UNSUPPORTED, "quantized checkpoints are not"},
+	{"config", "\"bert\"", "\"bert\", \"embedding_size\": 4", MB_UNSUPPORTED, "Embedding size is 4, hidden size 8."},
+	{"config", "\"gelu\"", "\"mish\"", MB_UNSUPPORTED, "activation \"mish\" is not supported|There are gelu, gelu_new"},
+	/* config: sizes */
+	{"config", "\"vocab_size\": 12, ", "", MB_CORRUPT, "metadata moviebert.config has no \"vocab_size\""},
+	{"config", "\"hidden_size\": 8, ", "", MB_CORRUPT, "metadata moviebert.config has no \"hidden_size\""},
+	{"config", "\"num_hidden_layers\": 1, ", "", MB_CORRUPT, "metadata moviebert.config has no \"num_hidden_layers\""},
+	{"config", "\"num_attention_heads\": 2, ", "", MB_CORRUPT, "moviebert.config has no \"num_attention_heads\""},
+	{"config", "\"intermediate_size\": 12, ", "", MB_CORRUPT, "moviebert.config has no \"intermediate_size\""},
+	{"config", "\"max_position_embeddings\": 16, ", "", MB_CORRUPT, "has no \"max_position_embeddings\""},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": null", MB_CORRUPT, "moviebert.config has no \"hidden_size\""},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": 8.5", MB_CORRUPT, "\"hidden_size\" of metadata moviebert.config is not"},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": \"8\"", MB_CORRUPT, "is not a whole number"},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": true", MB_CORRUPT, "is not a whole number"},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": 0", MB_CORRUPT, "It is 0; it must be from 1 to 1048576."},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": -8", MB_CORRUPT, "It is -8; it must be from 1 to 1048576."},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": 1048577", MB_CORRUPT, "It is 1048577; it must be from 1 to"},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": 4294967304", MB_CORRUPT, "It is 4294967304; it must be from 1"},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": 18446744073709551624", MB_CORRUPT, "\"hidden_size\" of metadata"},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": 1e999", MB_CORRUPT, "real number overflow"},
+	{"config", "\"vocab_size\": 12", "\"vocab_size\": 16777217", MB_CORRUPT, "it must be from 1 to 16777216."},
+	{"config", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": 4097", MB_CORRUPT, "it must be from 0 to 4096."},
+	{"config", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": -1", MB_CORRUPT, "it must be from 0 to 4096."},
+	{"config", "\"num_attention_heads\": 2", "\"num_attention_heads\": 3", MB_CORRUPT,
+	 "is not divisible by its attention heads|It has hidden size 8 and 3 heads."},
+	{"config", "\"num_attention_heads\": 2", "\"num_attention_heads\": 0", MB_CORRUPT, "\"num_attention_heads\" of"},
+	{"config", "\"intermediate_size\": 12", "\"intermediate_size\": 16777217", MB_CORRUPT, "\"intermediate_size\" of"},
+	{"config", "\"max_position_embeddings\": 16", "\"max_position_embeddings\": 2", MB_CORRUPT, "from 3 to 16777216"},
+	{"config", "\"type_vocab_size\": 2", "\"type_vocab_size\": 0", MB_CORRUPT, "\"type_vocab_size\" of metadata"},
+	{"config", "1e-12", "0", MB_CORRUPT, "\"layer_norm_eps\" of metadata moviebert.config is out of range|It is 0;"},
+	{"config", "1e-12", "1e-60", MB_CORRUPT, "\"layer_norm_eps\" of metadata moviebert.config is out of range|It is 0;"},
+	{"config", "1e-12", "1e60", MB_CORRUPT, "It is 9.9999999999999995e+59, too large for single precision."},
+	{"config", "1e-12", "\"1e-12\"", MB_CORRUPT, "\"layer_norm_eps\" of metadata moviebert.config is not a number"},
+	/* vocabulary and tokenizer */
+	{"vocab", NULL, NULL, MB_CORRUPT, "the model file has no metadata \"moviebert.vocab\""},
+	{"vocab", NULL, "", MB_CORRUPT, "vocabulary is empty"},
+	{"vocab", "[CLS]\n", "CLS\n", MB_CORRUPT, "token \"[CLS]\" is missing from the vocabulary"},
+	{"vocab", "[MASK]\n", "mask\n", MB_CORRUPT, "token \"[MASK]\" is missing from the vocabulary"},
+	{"vocab", "love\n", "a\n", MB_CORRUPT, "duplicate token \"a\" in vocabulary"},
+	{"vocab", "love\n", "love\nx\ny\n", MB_CORRUPT,
+	 "the vocabulary has more tokens than the embeddings have rows|It has 13 tokens; vocab_size is 12."},
+	{"tokenizer", NULL, NULL, MB_CORRUPT, "the model file has no metadata \"moviebert.tokenizer\""},
+	{"tokenizer", NULL, "true", MB_CORRUPT, "metadata moviebert.tokenizer is not valid JSON"},
+	{"tokenizer", "\"do_lower_case\": true, ", "", MB_CORRUPT, "moviebert.tokenizer has no \"do_lower_case\""},
+	{"tokenizer", "\"strip_accents\": null, ", "", MB_CORRUPT, "moviebert.tokenizer has no \"strip_accents\""},
+	{"tokenizer", "\"tokenize_chinese_chars\": true, ", "", MB_CORRUPT, "has no \"tokenize_chinese_chars\""},
+	{"tokenizer", "\"split_special_tokens\": false, ", "", MB_CORRUPT, "has no \"split_special_tokens\""},
+	{"tokenizer", "\"do_lower_case\": true", "\"do_lower_case\": 1", MB_CORRUPT, "\"do_lower_case\" of metadata moviebert"},
+	{"tokenizer", "\"[UNK]\"", "null", MB_CORRUPT, "metadata moviebert.tokenizer has no \"unk_token\""},
+	{"tokenizer", "\"[UNK]\"", "[]", MB_CORRUPT, "\"unk_token\" of metadata moviebert.tokenizer is not a string"},
+	{"tokenizer", "\"[UNK]\"", "\"[unk]\"", MB_CORRUPT, "token \"[unk]\" is missing from the vocabulary"},
+	{"tokenizer", "\"[SEP]\"", "\"\"", MB_CORRUPT, "token \"\" is missing from the vocabulary"},
+	{"tokenizer", "[\"ghost\"]", "\"ghost\"", MB_CORRUPT, "\"additional_special_tokens\" of metadata moviebert.tokenizer"},
+	{"tokenizer", "[\"ghost\"]", "[\"ghost\", 7]", MB_CORRUPT, "element 1 of \"additional_special_tokens\""},
+	{"tokenizer", "[\"ghost\"]", "[\"\"]", MB_CORRUPT, "element 0 of \"additional_special_tokens\""},
+	{"tokenizer", "[\"ghost\"]", "[\"goast\"]", MB_CORRUPT, "special token \"goast\" is missing from the vocabulary"},
+	{"tokenizer", "\"[UNK]\"", "\"[UNK]\", \"max_input_chars_per_word\": 0", MB_CORRUPT, "\"max_input_chars_per_word\" of"},
+	/* pooling */
+	{"pooling", NULL, NULL, MB_CORRUPT, "the model file has no metadata \"moviebert.pooling\""},
+	{"pooling", NULL, "null", MB_CORRUPT, "metadata moviebert.pooling is not valid JSON"},
+	{"pooling", "\"mode\": \"mean\", ", "", MB_CORRUPT, "metadata moviebert.pooling has no \"mode\""},
+	{"pooling", "\"mean\"", "\"max\"", MB_UNSUPPORTED,
+	 "\"mode\" of metadata moviebert.pooling is \"max\", which is not supported|There are \"mean\", \"cls\" and \"pooler\"."},
+	{"pooling", "\"mean\"", "3", MB_CORRUPT, "member \"mode\" of metadata moviebert.pooling is not a string"},
+	{"pooling", "\"normalize\": true, ", "", MB_CORRUPT, "metadata moviebert.pooling has no \"normalize\""},
+	{"pooling", "\"normalize\": true", "\"normalize\": \"yes\"", MB_CORRUPT, "\"normalize\" of metadata moviebert.pooling"},
+	{"pooling", "\"max_length\": 16, ", "", MB_CORRUPT, "metadata moviebert.pooling has no \"max_length\""},
+	{"pooling", "\"max_length\": 16", "\"max_length\": 17", MB_CORRUPT, "It is 17; it must be from 3 to 16."},
+	{"pooling", "\"max_length\": 16", "\"max_length\": 2", MB_CORRUPT, "It is 2; it must be from 3 to 16."},
+	{"pooling", "\"windows\"", "\"summary\"", MB_UNSUPPORTED, "\"long_text\" of metadata moviebert.pooling is \"summary\""},
+	{"pooling", ", \"window_stride\": 7", "", MB_CORRUPT, "metadata moviebert.pooling has no \"window_stride\""},
+	{"pooling", "\"window_stride\": 7", "\"window_stride\": 0", MB_CORRUPT, "It is 0; it must be from 1 to 14."},
+	{"pooling", "\"window_stride\": 7", "\"window_stride\": 15", MB_CORRUPT, "It is 15; it must be from 1 to 14."},
+	/* head, tags, card */
+	{"head", NULL, NULL, MB_CORRUPT, "there are tags, but no metadata moviebert.head"},
+	{"head", NULL, "{}", MB_CORRUPT, "metadata moviebert.head has no \"problem\""},
+	{"head", "\"multi_label\"", "\"ranking\"", MB_UNSUPPORTED, "\"problem\" of metadata moviebert.head is \"ranking\""},
+	{"head", "\"tagger\"", "\"hat\"", MB_UNSUPPORTED, "\"kind\" of metadata moviebert.head is \"hat\""},
+	{"head", "\"tagger\"", "1", MB_CORRUPT, "member \"kind\" of metadata moviebert.head is not a string"},
+	{"head", ", \"kind\": \"tagger\"", "", MB_CORRUPT,
+	 "a classifier's head needs pooling \"pooler\" without normalization|BertForSequenceClassification"},
+	{"tags", NULL, NULL, MB_CORRUPT, "there is metadata moviebert.head, but no tag"},
+	{"tags", NULL, "{}", MB_CORRUPT, "metadata moviebert.tags is not a JSON list"},
+	{"tags", NULL, "[", MB_CORRUPT, "metadata moviebert.tags is not valid JSON"},
+	{"tags", NULL, "[{\"name\": \"a\"}, {\"name\": \"b\"}]", MB_CORRUPT,
+	 "tensor \"classifier.weight\" has the wrong shape|It is [3, 8]; the config calls for [2, 8]."},
+	{"tags", "{\"name\": \"love\"}", "\"love\"", MB_CORRUPT, "tag 3 of metadata moviebert.tags is not an object"},
+	{"tags", "{\"name\": \"love\"}", "{\"nom\": \"love\"}", MB_CORRUPT, "tag 3 of metadata moviebert.tags has no name"},
+	{"tags", "\"love\"", "\"\"", MB_CORRUPT, "tag 3 of metadata moviebert.tags has an empty name"},
+	{"tags", "\"love\"", "\"horror\"", MB_CORRUPT, "tag \"horror\" is there twice in metadata moviebert.tags"},
+	{"tags", "0.25", "\"0.25\"", MB_CORRUPT, "tag 1 of metadata moviebert.tags has a threshold that is not a number"},
+	{"tags", "0.25", "1e39", MB_CORRUPT, "tag 1 of metadata moviebert.tags has a threshold that is not a number"},
+	{"tags", "0.25", "NaN", MB_CORRUPT, "invalid token near 'NaN'"},
+	{"tags", ": 12", ": -1", MB_CORRUPT, "tag 1 of metadata moviebert.tags has a support that is not a count"},
+	{"tags", ": 12", ": 1.5", MB_CORRUPT, "tag 1 of metadata moviebert.tags has a support that is not a count"},
+	{"card", NULL, "[]", MB_CORRUPT, "metadata moviebert.card is not a JSON object"},
+	{"card", NULL, "card", MB_CORRUPT, "metadata moviebert.card is not valid JSON"},
+};
+
+static void
+expect_refused(const char *name, const tiny_model *tiny, mb_status status, const char *expected)
+{
+	mb_model *model = (mb_model *) &model;
+	char said[1200];
+	mb_error err;
+	mb_status got;
+	size_t size;
+	void *bytes = tiny_model_bytes(tiny, &size);
+
+	memset(&err, 'x', sizeof(err));
+	got = mb_model_open(&model, bytes, size, &err);
+	if (got == MB_OK)
+		fail_msg("%s: the model was accepted", name);
+	assert_null(model);
+	snprintf(said, sizeof(said), "%s|%s|%s", err.message, err.detail, err.hint);
+	if (got != status || err.status != status || strstr(said, expected) == NULL)
+		fail_msg("%s: status %d, \"%s\"; expected status %d, \"%s\"", name, got, said, status, expected);
+	free(bytes);
+}
+
+static void
+hostile_metadata_is_refused(void **state)
+{
+	size_t n = sizeof(metadata) / sizeof(metadata[0]);
+
+	(void) state;
+	for (size_t i = 0; i < n; i++)
+	{
+		tiny_model *tiny = tiny_model_new();
+		char key[64], name[400];
+
+		snprintf(key, sizeof(key), "moviebert.%s", metadata[i].key);
+		snprintf(name, sizeof(name), "%s: %s -> %s", key, metadata[i].from != NULL ? metadata[i].from : "(all)",
+				 metadata[i].to != NULL ? metadata[i].to : "(nothing)");
+		if (metadata[i].from == NULL)
+			tiny_model_set(tiny, key, metadata[i].to);
+		else
+			tiny_model_replace(tiny, key, metadata[i].from, metadata[i].to);
+		expect_refused(name, tiny, metadata[i].status, metadata[i].expected);
+		tiny_model_free(tiny);
+	}
+	print_message("%zu models with hostile metadata\n", n);
+}
+
+static void
+oversized_metadata_is_refused(void **state)
+{
+	static const char *const keys[] = {"config", "tokenizer", "pooling", "head", "tags", "card"};
+	size_t large = (size_t) 16 * 1024 * 1024 + 1;
+	char *text = malloc(large + 1);
+
+	(void) state;
+	memset(text, ' ', large);
+	text[large] = '\0';
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	{
+		tiny_model *tiny = tiny_model_new();
+		char key[64], expected[128];
+
+		snprintf(key, sizeof(key), "moviebert.%s", keys[i]);
+		snprintf(expected, sizeof(expected), "metadata %s is too large|It has 16777217 bytes; at most 16777216", key);
+		tiny_model_set(tiny, key, text);
+		expect_refused(key, tiny, MB_LIMIT, expected);
+		tiny_model_free(tiny);
+	}
+	free(text);
+}
+
+/* 2^20 tags fit 16 MiB in none but their shortest form; one more is refused before anything is made of them. */
+static void
+too_many_tags_are_refused(void **state)
+{
+	size_t n = (1 << 20) + 1;
+	char *text = malloc(3 * n + 2), *at = text;
+	tiny_model *tiny = tiny_model_new();
+
+	(void) state;
+	*at++ = '[';
+	for (size_t i = 0; i < n; i++)
+	{
+		*at++ = '7';
+		*at++ = ',';
+	}
+	at[-1] = ']';
+	*at = '\0';
+	tiny_model_set(tiny, "moviebert.tags", text);
+	expect_refused("too many tags", tiny, MB_LIMIT, "the model has too many tags|It has 1048577; at most 1048576");
+	tiny_model_free(tiny);
+	free(text);
+}
+
+/* ---- hostile tensors ------------------------------------------------------------------------------------------------ */
+
+static const struct
+{
+	const char *tensor;
+	mb_dtype dtype;
+	int64_t rows, columns; /* rows 0: no tensor */
+	mb_status status;
+	const char *expected;
+} tensors[] = {
+	{"embeddings.word_embeddings.weight", MB_F32, 0, 0, MB_CORRUPT, "\"embeddings.word_embeddings.weight\" is missing"},
+	{"embeddings.position_embeddings.weight", MB_F32, 0, 0, MB_CORRUPT, "\"embeddings.position_embeddings.weight\" is m"},
+	{"embeddings.LayerNorm.bias", MB_F32, 0, 0, MB_CORRUPT, "tensor \"embeddings.LayerNorm.bias\" is missing"},
+	{"encoder.layer.0.attention.self.key.bias", MB_F32, 0, 0, MB_CORRUPT, "tensor \"encoder.layer.0.attention.self.key.b"},
+	{"encoder.layer.0.output.LayerNorm.weight", MB_F32, 0, 0, MB_CORRUPT, "\"encoder.layer.0.output.LayerNorm.weight\""},
+	{"pooler.dense.weight", MB_F32, 0, 0, MB_CORRUPT, "tensor \"pooler.dense.weight\" is missing"},
+	{"pooler.dense.bias", MB_F32, 0, 0, MB_CORRUPT, "tensor \"pooler.dense.bias\" is missing"},
+	{"classifier.weight", MB_F32, 0, 0, MB_CORRUPT, "tensor \"classifier.weight\" is missing"},
+	{"classifier.bias", MB_F32, 0, 0, MB_CORRUPT, "tensor \"classifier.bias\" is missing"},
+	{"embeddings.word_embeddings.weight", MB_F32, 11, 8, MB_CORRUPT, "It is [11, 8]; the config calls for [12, 8]."},
+	{"embeddings.word_embeddings.weight", MB_F32, 8, 12, MB_CORRUPT, "It is [8, 12]; the config calls for [12, 8]."},
+	{"embeddings.word_embeddings.weight", MB_F32, 96, 0, MB_CORRUPT, "It is [96]; the config calls for [12, 8]."},
+	{"embeddings.position_embeddings.weight", MB_F32, 15, 8, MB_CORRUPT, "It is [15, 8]; the config calls for [16, 8]."},
+	{"embeddings.token_type_embeddings.weight", MB_F32, 1, 8, MB_CORRUPT, "It is [1, 8]; the config calls for [2, 8]."},
+	{"embeddings.LayerNorm.weight", MB_F32, 8, 1, MB_CORRUPT, "It is [8, 1]; the config calls for [8]."},
+	{"encoder.layer.0.attention.self.query.weight", MB_F32, 8, 7, MB_CORRUPT, "It is [8, 7]; the config calls for [8, 8]"},
+	{"encoder.layer.0.intermediate.dense.weight", MB_F32, 8, 12, MB_CORRUPT, "It is [8, 12]; the config calls for [12, 8"},
+	{"encoder.layer.0.output.dense.weight", MB_F32, 12, 8, MB_CORRUPT, "It is [12, 8]; the config calls for [8, 12]."},
+	{"encoder.layer.0.output.dense.bias", MB_F32, 12, 0, MB_CORRUPT, "It is [12]; the config calls for [8]."},
+	{"pooler.dense.weight", MB_F32, 8, 9, MB_CORRUPT, "It is [8, 9]; the config calls for [8, 8]."},
+	{"classifier.bias", MB_F32, 4, 0, MB_CORRUPT, "It is [4]; the config calls for [3]."},
+	{"cls.predictions.bias", MB_F32, 11, 0, MB_CORRUPT, "It is [11]; the config calls for [12]."},
+	{"cls.predictions.transform.dense.weight", MB_F32, 8, 4, MB_CORRUPT, "It is [8, 4]; the config calls for [8, 8]."},
+	{"cls.predictions.decoder.weight", MB_F32, 8, 12, MB_CORRUPT, "tensor \"cls.predictions.decoder.weight\" has the wrong"},
+	{"embeddings.word_embeddings.weight", MB_I8, 12, 8, MB_UNSUPPORTED,
+	 "tensor \"embeddings.word_embeddings.weight\" is of type I8|Weights may be F32, F16 or BF16."},
+	{"encoder.layer.0.output.dense.weight", MB_F64, 8, 12, MB_UNSUPPORTED, "output.dense.weight\" is of type F64"},
+	{"encoder.layer.0.output.dense.weight", MB_F8_E4M3, 8, 12, MB_UNSUPPORTED, "output.dense.weight\" is of type F8_E4M3"},
+	{"classifier.weight", MB_I64, 3, 8, MB_UNSUPPORTED, "tensor \"classifier.weight\" is of type I64"},
+	{"cls.predictions.bias", MB_U8, 12, 0, MB_UNSUPPORTED, "tensor \"cls.predictions.bias\" is of type U8"},
+	{"embeddings.position_ids", MB_I64, 1, 16, MB_CORRUPT, "tensor \"embeddings.position_ids\" does not belong to the model"},
+	{"encoder.layer.1.output.dense.bias", MB_F32, 8, 0, MB_CORRUPT, "tensor \"encoder.layer.1.output.dense.bias\" does not"},
+	{"bert.embeddings.LayerNorm.bias", MB_F32, 8, 0, MB_CORRUPT, "tensor \"bert.embeddings.LayerNorm.bias\" does not belong"},
+	{"cls.seq_relationship.bias", MB_F32, 2, 0, MB_CORRUPT, "tensor \"cls.seq_relationship.bias\" does not belong"},
+};
+
+static void
+hostile_tensors_are_refused(void **state)
+{
+	size_t n = sizeof(tensors) / sizeof(tensors[0]);
+
+	(void) state;
+	for (size_t i = 0; i < n; i++)
+	{
+		tiny_model *tiny = tiny_model_new();
+
+		if (tensors[i].rows == 0)
+			tiny_model_drop(tiny, tensors[i].tensor);
+		else
+			tiny_model_put(tiny, tensors[i].tensor, tensors[i].dtype, tensors[i].rows, tensors[i].columns);
+		expect_refused(tensors[i].tensor, tiny, tensors[i].status, tensors[i].expected);
+		tiny_model_free(tiny);
+	}
+	print_message("%zu models with hostile tensors\n", n);
+}
+
+static void
+tensors_and_metadata_that_disagree_are_refused(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+
+	(void) state;
+	tiny_model_set(tiny, "moviebert.head", NULL);
+	tiny_model_set(tiny, "moviebert.tags", NULL);
+	expect_refused("weights of a head that is not described", tiny, MB_CORRUPT,
+				   "does not belong to the model|There is no metadata moviebert.head.");
+	tiny_model_free(tiny);
+
+	tiny = tiny_model_new();
+	tiny_model_replace(tiny, "moviebert.pooling", "\"mean\"", "\"pooler\"");
+	tiny_model_drop(tiny, "pooler.dense.weight");
+	tiny_model_drop(tiny, "pooler.dense.bias");
+	expect_refused("pooling by a pooler that is not there", tiny, MB_CORRUPT, "tensor \"pooler.dense.weight\" is missing");
+	tiny_model_free(tiny);
+
+	tiny = tiny_model_new();
+	tiny_model_replace(tiny, "moviebert.config", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": 4096");
+	expect_refused("layers that are not there", tiny, MB_CORRUPT,
+				   "tensor \"encoder.layer.1.attention.self.query.weight\" is missing");
+	tiny_model_free(tiny);
+
+	/* The largest sizes that a config may say are no trouble to compute with. */
+	tiny = tiny_model_new();
+	tiny_model_replace(tiny, "moviebert.config", "\"hidden_size\": 8", "\"hidden_size\": 1048576");
+	tiny_model_replace(tiny, "moviebert.config", "\"vocab_size\": 12", "\"vocab_size\": 16777216");
+	tiny_model_replace(tiny, "moviebert.config", "\"intermediate_size\": 12", "\"intermediate_size\": 16777216");
+	tiny_model_replace(tiny, "moviebert.config", "\"max_position_embeddings\": 16",
+					   "\"max_position_embeddings\": 16777216");
+	expect_refused("sizes at their limits", tiny, MB_CORRUPT,
+				   "It is [12, 8]; the config calls for [16777216, 1048576].");
+	tiny_model_free(tiny);
+}
+
+/* A NaN would make NaN of every vector, without a word. */
+static void
+weights_that_are_not_finite_are_refused(void **state)
+{
+	static const struct
+	{
+		const char *tensor;
+		size_t element;
+		uint32_t bits;
+		const char *expected;
+	} cases[] = {
+		{"embeddings.position_embeddings.weight", 0, 0x7fc00000, "Element 0 is nan."},
+		{"embeddings.position_embeddings.weight", 127, 0x7f800000, "Element 127 is inf."},
+		{"encoder.layer.0.output.dense.weight", 95, 0xff800000, "Element 95 is -inf."},
+		{"embeddings.word_embeddings.weight", 50, 0x7c00, "Element 50 is inf."},
+		{"embeddings.word_embeddings.weight", 95, 0x7c01, "Element 95 is nan."},
+		{"encoder.layer.0.attention.self.key.weight", 63, 0xff80, "Element 63 is -inf."},
+		{"classifier.bias", 2, 0x7f800001, "Element 2 is nan."},
+		{"cls.predictions.bias", 11, 0xffffffff, "Element 11 is -nan."},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		tiny_model *tiny = tiny_model_new();
+		mb_tensor *tensor = tiny_model_tensor(tiny, cases[i].tensor);
+		size_t size = mb_dtype_size(tensor->dtype);
+		char expected[200];
+
+		memcpy((unsigned char *) (uintptr_t) tensor->data + cases[i].element * size, &cases[i].bits, size);
+		snprintf(expected, sizeof(expected), "tensor \"%s\" has a weight that is not finite|%s", cases[i].tensor,
+				 cases[i].expected);
+		expect_refused(cases[i].tensor, tiny, MB_CORRUPT, expected);
+		tiny_model_free(tiny);
+	}
+}
+
+static void
+damage_in_a_real_file_is_survived(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	int rounds = getenv("MOVIEBERT_SLOW_MACHINE") != NULL ? 300 : 5000, accepted = 0;
+	uint64_t random = 7;
+	size_t size;
+	unsigned char *bytes = tiny_model_bytes(tiny, &size);
+	unsigned char *damaged = malloc(size);
+
+	(void) state;
+	for (int round = 0; round < rounds; round++)
+	{
+		mb_model *model;
+		mb_error err;
+
+		memcpy(damaged, bytes, size);
+		random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+		damaged[8 + (random >> 33) % 4500] = (unsigned char) (random >> 20); /* the header's first 4,500 bytes */
+		if (mb_model_open(&model, damaged, size, &err) == MB_OK)
+			accepted++;
+		else
+			assert_true(err.message[0] != '\0');
+		mb_model_close(model);
+	}
+	print_message("%d damaged models, %d still valid\n", rounds, accepted);
+	free(damaged);
+	free(bytes);
+	tiny_model_free(tiny);
+}
+
+/* ---- good models ---------------------------------------------------------------------------------------------------- */
+
+static mb_model *
+open_bytes(const void *bytes, size_t size)
+{
+	mb_model *model;
+	mb_error err;
+
+	if (mb_model_open(&model, bytes, size, &err) != MB_OK)
+		fail_msg("%s|%s|%s", err.message, err.detail, err.hint);
+	return model;
+}
+
+static void
+a_model_is_read(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	size_t size;
+	void *bytes = tiny_model_bytes(tiny, &size);
+	mb_model *model = open_bytes(bytes, size);
+	int64_t parameters = 0;
+
+	(void) state;
+	assert_int_equal(model->config.vocab_size, 12);
+	assert_int_equal(model->config.hidden_size, 8);
+	assert_int_equal(model->config.num_hidden_layers, 1);
+	assert_int_equal(model->config.num_attention_heads, 2);
+	assert_int_equal(model->config.intermediate_size, 12);
+	assert_int_equal(model->config.max_position_embeddings, 16);
+	assert_int_equal(model->config.type_vocab_size, 2);
+	assert_true(model->config.layer_norm_eps == 1e-12f);
+	assert_int_equal(model->config.hidden_act, MB_GELU);
+	assert_int_equal(model->pipeline.pooling, MB_POOL_MEAN);
+	assert_true(model->pipeline.normalize);
+	assert_int_equal(model->pipeline.max_length, 16);
+	assert_int_equal(model->pipeline.long_text, MB_LONG_WINDOWS);
+	assert_int_equal(model->pipeline.window_stride, 7);
+	assert_int_equal(model->pipeline.problem, MB_MULTI_LABEL);
+	assert_int_equal(model->pipeline.num_labels, 3);
+	assert_true(model->tokenizer.lowercase);
+	assert_true(model->tokenizer.strip_accents); /* null: as lowercase */
+	assert_true(model->tokenizer.split_cjk);
+	assert_false(model->tokenizer.split_special_tokens);
+	assert_int_equal(model->tokenizer.max_chars_per_word, 100);
+	assert_string_equal(model->tokenizer.mask_token, "[MASK]");
+	assert_int_equal(model->tokenizer.n_additional_special_tokens, 1);
+	assert_string_equal(model->tokenizer.additional_special_tokens[0], "ghost");
+	assert_string_equal(model->tags[0].name, "horror");
+	assert_true(model->tags[0].threshold == 0.25f);
+	assert_int_equal(model->tags[0].support, 12);
+	assert_string_equal(model->tags[1].name, "film d'\xc3\xa9t\xc3\xa9");
+	assert_true(isnan(model->tags[1].threshold) && isnan(model->tags[2].threshold));
+	assert_int_equal(model->tags[1].support, -1);
+	assert_int_equal(model->tags[2].support, -1);
+	assert_string_equal(model->vocab, tiny_model_get(tiny, "moviebert.vocab"));
+	assert_string_equal(model->config_json, tiny_model_get(tiny, "moviebert.config"));
+	assert_string_equal(model->pooling_json, tiny_model_get(tiny, "moviebert.pooling"));
+	assert_string_equal(model->tags_json, tiny_model_get(tiny, "moviebert.tags"));
+	assert_string_equal(model->card_json, tiny_model_get(tiny, "moviebert.card"));
+	for (size_t i = 0; i < tiny->n_tensors; i++)
+		parameters += mb_tensor_elements(&tiny->tensors[i]);
+	assert_int_equal(model->parameters, parameters);
+	assert_int_equal(mb_model_tensor(model, "classifier.weight")->shape[0], 3);
+	assert_null(mb_model_tensor(model, "classifier.wait"));
+	mb_model_close(model);
+	mb_model_close(NULL);
+	free(bytes);
+	tiny_model_free(tiny);
+}
+
+typedef void (*change)(tiny_model *tiny);
+
+static void
+expect_kind(const char *kind, const char *architecture, change make)
+{
+	tiny_model *tiny = tiny_model_new();
+	mb_model *model;
+	size_t size;
+	void *bytes;
+
+	make(tiny);
+	bytes = tiny_model_bytes(tiny, &size);
+	model = open_bytes(bytes, size);
+	assert_string_equal(model->kind, kind);
+	assert_string_equal(model->architecture, architecture);
+	assert_int_equal(model->pipeline.num_labels == 0, strcmp(kind, "encoder") == 0 || strcmp(kind, "masked-lm") == 0);
+	mb_model_close(model);
+	free(bytes);
+	tiny_model_free(tiny);
+}
+
+static void
+drop_masked_lm_head(tiny_model *tiny)
+{
+	tiny_model_drop(tiny, "cls.predictions.bias");
+	tiny_model_drop(tiny, "cls.predictions.transform.dense.weight");
+	tiny_model_drop(tiny, "cls.predictions.transform.dense.bias");
+	tiny_model_drop(tiny, "cls.predictions.transform.LayerNorm.weight");
+	tiny_model_drop(tiny, "cls.predictions.transform.LayerNorm.bias");
+}
+
+static void
+make_encoder(tiny_model *tiny)
+{
+	tiny_model_behead(tiny);
+	drop_masked_lm_head(tiny);
+	tiny_model_set(tiny, "moviebert.card", NULL);
+	tiny_model_drop(tiny, "pooler.dense.weight");
+	tiny_model_drop(tiny, "pooler.dense.bias");
+}
+
+static void
+make_untied_masked_lm(tiny_model *tiny)
+{
+	tiny_model_behead(tiny);
+	tiny_model_put(tiny, "cls.predictions.decoder.weight", MB_F32, 12, 8);
+	tiny_model_put(tiny, "cls.predictions.decoder.bias", MB_F32, 12, 0);
+}
+
+static void
+make_classifier(tiny_model *tiny)
+{
+	drop_masked_lm_head(tiny);
+	tiny_model_set(tiny, "moviebert.head", "{\"problem\": \"single_label\"}");
+	tiny_model_replace(tiny, "moviebert.pooling", "\"mean\", \"normalize\": true", "\"pooler\", \"normalize\": false");
+	tiny_model_replace(tiny, "moviebert.config", "BertForMaskedLM", "BertForSequenceClassification");
+}
+
+static void
+make_tagger(tiny_model *tiny)
+{
+	drop_masked_lm_head(tiny);
+	tiny_model_replace(tiny, "moviebert.config", "BertForMaskedLM", "BertForSequenceClassification");
+}
+
+static void
+leave(tiny_model *tiny)
+{
+	(void) tiny;
+}
+
+static void
+make_no_layers(tiny_model *tiny)
+{
+	make_encoder(tiny);
+	for (size_t i = tiny->n_tensors; i-- > 0;)
+		if (strncmp(tiny->tensors[i].name, "encoder.", 8) == 0)
+			tiny_model_drop(tiny, tiny->tensors[i].name);
+	tiny_model_replace(tiny, "moviebert.config", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": 0");
+}
+
+/* As Google's first config.json files are, which name neither type nor architecture; and 8.0 for 8. */
+static void
+make_old(tiny_model *tiny)
+{
+	make_encoder(tiny);
+	tiny_model_replace(tiny, "moviebert.config", "\"architectures\": [\"BertForMaskedLM\"], \"model_type\": \"bert\", ", "");
+	tiny_model_replace(tiny, "moviebert.config", "\"hidden_size\": 8", "\"hidden_size\": 8.0");
+	tiny_model_replace(tiny, "moviebert.config", "\"type_vocab_size\": 2, \"layer_norm_eps\": 1e-12, ", "");
+	tiny_model_replace(tiny, "moviebert.config", "\"gelu\"", "null");
+}
+
+static void
+kinds_follow_from_the_file(void **state)
+{
+	(void) state;
+	expect_kind("tagger", "BertForMaskedLM", leave);
+	expect_kind("tagger", "BertModel", make_tagger);
+	expect_kind("classifier", "BertForSequenceClassification", make_classifier);
+	expect_kind("masked-lm", "BertForMaskedLM", tiny_model_behead);
+	expect_kind("masked-lm", "BertForMaskedLM", make_untied_masked_lm);
+	expect_kind("encoder", "BertModel", make_encoder);
+	expect_kind("encoder", "BertModel", make_no_layers);
+	expect_kind("encoder", "BertModel", make_old);
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------------- */
+
+static char folder[] = "/tmp/moviebert-test-XXXXXX";
+static char path[64], tagged[64], temporary[70];
+
+static int
+make_folder(void **state)
+{
+	(void) state;
+	if (mkdtemp(folder) == NULL)
+		return -1;
+	snprintf(path, sizeof(path), "%s/base", folder);
+	snprintf(tagged, sizeof(tagged), "%s/tagged", folder);
+	snprintf(temporary, sizeof(temporary), "%s.tmp", tagged);
+	return 0;
+}
+
+static int
+remove_folder(void **state)
+{
+	(void) state;
+	unlink(path);
+	unlink(tagged);
+	return rmdir(folder); /* fails if anything was left behind */
+}
+
+static void
+write_file(const char *to, const void *bytes, size_t size)
+{
+	FILE *out = fopen(to, "wb");
+
+	assert_non_null(out);
+	assert_int_equal(fwrite(bytes, 1, size, out), size);
+	assert_int_equal(fclose(out), 0);
+}
+
+static mb_model *
+open_file(const char *from)
+{
+	mb_model *model;
+	mb_error err;
+
+	if (mb_model_open_file(&model, from, &err) != MB_OK)
+		fail_msg("%s|%s|%s", err.message, err.detail, err.hint);
+	return model;
+}
+
+static void
+files_are_opened_or_refused(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	size_t size;
+	void *bytes = tiny_model_bytes(tiny, &size);
+	mb_model *model;
+	mb_error err;
+
+	(void) state;
+	write_file(path, bytes, size);
+	model = open_file(path);
+	assert_string_equal(model->tags[2].name, "love");
+	mb_model_close(model);
+	write_file(path, bytes, size - 1);
+	assert_int_equal(mb_model_open_file(&model, path, &err), MB_CORRUPT);
+	assert_null(model);
+	write_file(path, bytes, 0);
+	assert_int_equal(mb_model_open_file(&model, path, &err), MB_CORRUPT);
+	assert_non_null(strstr(err.message, "is empty"));
+	assert_int_equal(mb_model_open_file(&model, folder, &err), MB_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.message, "is not a file"));
+	assert_non_null(strstr(err.hint, "moviebert import"));
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(mb_model_open_file(&model, path, &err), MB_INVALID_ARGUMENT); /* and does not wait for a writer */
+	unlink(path);
+	assert_int_equal(mb_model_open_file(&model, path, &err), MB_IO);
+	assert_int_equal(err.os_errno, ENOENT);
+	assert_string_equal(err.detail, "The system says: No such file or directory.");
+	free(bytes);
+	tiny_model_free(tiny);
+}
+
+static float head_weight[2 * 8], head_bias[2] = {-1.5f, 2.25f};
+static const mb_tag head_tags[2] = {{"n\xc3\xa9" "o-noir \"x\"\n", 0.3f, 17}, {"love", NAN, -1}};
+
+static mb_head
+some_head(void)
+{
+	mb_head head = {MB_MULTI_LABEL, 2, head_weight, head_bias, head_tags, "{\"trained\": true}"};
+
+	for (int i = 0; i < 16; i++)
+		head_weight[i] = (float) i / 3.0f - 2.0f;
+	return head;
+}
+
+/* Old heads go, of any kind; nothing else changes by a byte. */
+static void
+a_head_is_put_on_a_model(void **state)
+{
+	static const change bases[] = {leave, make_encoder, tiny_model_behead, make_classifier};
+	mb_head head = some_head();
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++)
+	{
+		tiny_model *tiny = tiny_model_new();
+		mb_model *base, *model;
+		char key[] = "comment";
+		mb_error err;
+		size_t size;
+		void *bytes;
+
+		bases[i](tiny);
+		tiny_model_set(tiny, key, "kept");
+		bytes = tiny_model_bytes(tiny, &size);
+		base = open_bytes(bytes, size);
+		if (mb_model_write_with_head(base, &head, tagged, &err) != MB_OK)
+			fail_msg("%s|%s", err.message, err.detail);
+		assert_int_equal(access(temporary, F_OK), -1);
+		model = open_file(tagged);
+		assert_string_equal(model->kind, "tagger");
+		assert_int_equal(model->pipeline.pooling, base->pipeline.pooling);
+		assert_int_equal(model->pipeline.problem, MB_MULTI_LABEL);
+		assert_int_equal(model->pipeline.num_labels, 2);
+		for (int l = 0; l < 2; l++)
+		{
+			assert_string_equal(model->tags[l].name, head_tags[l].name);
+			assert_memory_equal(&model->tags[l].threshold, &head_tags[l].threshold, sizeof(float));
+			assert_int_equal(model->tags[l].support, head_tags[l].support);
+		}
+		assert_string_equal(model->card_json, head.card_json);
+		assert_string_equal(model->config_json, base->config_json);
+		assert_string_equal(mb_safetensors_metadata(model->tensors, key), "kept");
+		assert_memory_equal(mb_model_tensor(model, "classifier.weight")->data, head_weight, sizeof(head_weight));
+		assert_memory_equal(mb_model_tensor(model, "classifier.bias")->data, head_bias, sizeof(head_bias));
+		for (size_t t = 0; t < tiny->n_tensors; t++)
+		{
+			const mb_tensor *kept = mb_model_tensor(model, tiny->tensors[t].name);
+
+			if (strncmp(tiny->tensors[t].name, "classifier.", 11) == 0)
+				continue;
+			assert_non_null(kept);
+			assert_int_equal(kept->dtype, tiny->tensors[t].dtype);
+			assert_int_equal(kept->bytes, tiny->tensors[t].bytes);
+			assert_memory_equal(kept->data, tiny->tensors[t].data, kept->bytes);
+		}
+		mb_model_close(model);
+		mb_model_close(base);
+		free(bytes);
+		tiny_model_free(tiny);
+	}
+	unlink(tagged);
+}
+
+static void
+a_head_is_written_the_same_each_time(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	mb_head head = some_head();
+	size_t size;
+	void *bytes = tiny_model_bytes(tiny, &size);
+	mb_model *base = open_bytes(bytes, size), *first, *second;
+	mb_error err;
+	struct stat info;
+	char *once, *twice;
+	FILE *in;
+
+	(void) state;
+	assert_int_equal(mb_model_write_with_head(base, &head, path, &err), MB_OK);
+	first = open_file(path);
+	assert_int_equal(mb_model_write_with_head(first, &head, tagged, &err), MB_OK); /* the head again, on the result */
+	second = open_file(tagged);
+	assert_int_equal(stat(path, &info), 0);
+	once = malloc((size_t) info.st_size);
+	twice = malloc((size_t) info.st_size + 1);
+	in = fopen(path, "rb");
+	assert_int_equal(fread(once, 1, (size_t) info.st_size, in), info.st_size);
+	fclose(in);
+	in = fopen(tagged, "rb");
+	assert_int_equal(fread(twice, 1, (size_t) info.st_size + 1, in), info.st_size);
+	fclose(in);
+	assert_memory_equal(once, twice, (size_t) info.st_size);
+	free(once);
+	free(twice);
+	/* Over the very file that is open: the mapping keeps what it had. */
+	assert_int_equal(mb_model_write_with_head(second, &head, tagged, &err), MB_OK);
+	mb_model_close(second);
+	mb_model_close(first);
+	mb_model_close(base);
+	free(bytes);
+	tiny_model_free(tiny);
+	unlink(path);
+	unlink(tagged);
+}
+
+static void
+wrong_heads_are_refused(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	size_t size;
+	void *bytes = tiny_model_bytes(tiny, &size);
+	mb_model *base = open_bytes(bytes, size);
+	float bad_weight[16] = {0}, bad_bias[2] = {0, INFINITY};
+	const mb_tag twice[2] = {{"a", NAN, -1}, {"a", NAN, -1}}, nameless[2] = {{"a", NAN, -1}, {"", NAN, -1}};
+	const mb_tag no_utf8[2] = {{"a", NAN, -1}, {"\xff", NAN, -1}}, no_number[2] = {{"a", -INFINITY, -1}, {"b", NAN, -1}};
+	struct
+	{
+		mb_head head;
+		mb_status status;
+		const char *expected;
+	} cases[9];
+	mb_error err;
+
+	(void) state;
+	bad_weight[15] = NAN;
+	for (int i = 0; i < 9; i++)
+	{
+		cases[i].head = some_head();
+		cases[i].status = MB_INVALID_ARGUMENT;
+	}
+	cases[0].head.problem = MB_NO_HEAD, cases[0].expected = "a head needs a problem and at least one tag";
+	cases[1].head.num_labels = 0, cases[1].expected = "a head needs a problem and at least one tag";
+	cases[2].head.weight = bad_weight, cases[2].expected = "the head has a weight that is not finite";
+	cases[3].head.bias = bad_bias, cases[3].expected = "the head's bias of tag \"love\" is not finite";
+	cases[4].head.tags = twice, cases[4].expected = "tag \"a\" is given twice";
+	cases[5].head.tags = nameless, cases[5].expected = "a tag cannot have an empty name";
+	cases[6].head.tags = no_utf8, cases[6].expected = "the name of tag \"?\" is not valid UTF-8";
+	cases[7].head.tags = no_number, cases[7].expected = "the threshold of tag \"a\" is not finite";
+	cases[8].head.card_json = "[]", cases[8].status = MB_CORRUPT, cases[8].expected = "the head's card is not a JSON object";
+	for (int i = 0; i < 9; i++)
+	{
+		if (mb_model_write_with_head(base, &cases[i].head, tagged, &err) != cases[i].status ||
+			strcmp(err.message, cases[i].expected) != 0)
+			fail_msg("\"%s\", expected \"%s\"", err.message, cases[i].expected);
+		assert_int_equal(access(tagged, F_OK), -1);
+	}
+	mb_model_close(base);
+	free(bytes);
+	tiny_model_free(tiny);
+}
+
+static void
+a_head_on_a_full_disk_leaves_nothing_behind(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	mb_head head = some_head();
+	size_t size;
+	void *bytes = tiny_model_bytes(tiny, &size);
+	mb_model *base = open_bytes(bytes, size);
+	mb_error err;
+
+	(void) state;
+	for (size_t room = 0; room < size; room += 1001)
+	{
+		mb_status status;
+
+		disk_fills_after(room);
+		status = mb_model_write_with_head(base, &head, tagged, &err);
+		disk_works();
+		assert_int_equal(status, MB_IO);
+		assert_int_equal(err.os_errno, ENOSPC);
+		assert_int_equal(access(tagged, F_OK), -1);
+		assert_int_equal(access(temporary, F_OK), -1);
+	}
+	mb_model_close(base);
+	free(bytes);
+	tiny_model_free(tiny);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_model_is_read),
+		cmocka_unit_test(kinds_follow_from_the_file),
+		cmocka_unit_test(hostile_metadata_is_refused),
+		cmocka_unit_test(oversized_metadata_is_refused),
+		cmocka_unit_test(too_many_tags_are_refused),
+		cmocka_unit_test(hostile_tensors_are_refused),
+		cmocka_unit_test(tensors_and_metadata_that_disagree_are_refused),
+		cmocka_unit_test(weights_that_are_not_finite_are_refused),
+		cmocka_unit_test(damage_in_a_real_file_is_survived),
+		cmocka_unit_test(files_are_opened_or_refused),
+		cmocka_unit_test(a_head_is_put_on_a_model),
+		cmocka_unit_test(a_head_is_written_the_same_each_time),
+		cmocka_unit_test(wrong_heads_are_refused),
+		cmocka_unit_test(a_head_on_a_full_disk_leaves_nothing_behind),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
