@@ -22,7 +22,8 @@ static ErrorData *stopped_by = NULL;
 /*
  * Serves whatever is pending.  Much of it is not an error at all (a barrier that DROP DATABASE waits for, a request to
  * log memory contexts), and a call of many seconds should not keep it waiting.  An error must not jump over the engine,
- * so it is kept for BertRaise, and the engine told to stop.
+ * so it is kept for BertRaise, and the engine told to stop.  A termination would end the process here and now; it waits
+ * for BertRaise, so that the caller can clean up.
  */
 static bool
 interrupt_check(void *arg)
@@ -32,6 +33,8 @@ interrupt_check(void *arg)
 
 	if (!INTERRUPTS_PENDING_CONDITION())
 		return false;
+	if (ProcDiePending && INTERRUPTS_CAN_BE_PROCESSED())
+		return true;
 	PG_TRY();
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -117,12 +120,14 @@ raise_as(mb_status status, const mb_error *err, int sqlstate_corrupt)
 	const char *detail = message_text(err->detail);
 	const char *hint = message_text(err->hint);
 
-	if (status == MB_CANCELLED && stopped_by != NULL)
+	if (status == MB_CANCELLED)
 	{
 		ErrorData  *error = stopped_by;
 
 		stopped_by = NULL;
-		ReThrowError(error);
+		if (error != NULL)
+			ReThrowError(error);
+		CHECK_FOR_INTERRUPTS();
 	}
 	if (status == MB_IO && err->os_errno != 0)
 	{
