@@ -147,8 +147,30 @@ mb_json_string(const json_t *object, const char *key, const char **value, const 
 	return MB_OK;
 }
 
-char *
-mb_json_text(const json_t *object)
+/* 15 digits are enough for whoever wrote 0.1; only what they do not give back needs 17. */
+static char *
+text_of(const json_t *value, size_t flags)
 {
-	return json_dumps(object, JSON_PRESERVE_ORDER);
+	char *text = json_dumps(value, flags | JSON_REAL_PRECISION(15));
+	json_t *back = text != NULL ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+
+	if (back != NULL && !json_equal(back, value))
+	{
+		free(text);
+		text = json_dumps(value, flags);
+	}
+	json_decref(back);
+	return text;
+}
+
+char *
+mb_json_text(const json_t *value)
+{
+	return text_of(value, JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
+}
+
+char *
+mb_json_file_text(const json_t *value)
+{
+	return text_of(value, JSON_PRESERVE_ORDER | JSON_ENCODE_ANY | JSON_INDENT(2));
 }

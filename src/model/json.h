@@ -31,7 +31,11 @@ mb_status mb_json_float(const json_t *object, const char *key, float *value, con
 mb_status mb_json_bool(const json_t *object, const char *key, bool *value, const char *what, mb_error *err);
 mb_status mb_json_string(const json_t *object, const char *key, const char **value, const char *what, mb_error *err);
 
-/* The object's text, keys in order of insertion, malloc'ed; NULL when memory is short. */
-char *mb_json_text(const json_t *object);
+/*
+ * A value's text, keys in order of insertion, malloc'ed; NULL when memory is short.  Numbers keep their value, and where
+ * possible their digits: read and written again, 0.1 is 0.1.  The second is indented, for files that people read.
+ */
+char *mb_json_text(const json_t *value);
+char *mb_json_file_text(const json_t *value);
 
 #endif
