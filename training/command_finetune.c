@@ -315,8 +315,7 @@ run(int argc, char **argv)
 		OPTION_HELP_HEADING("Training"),
 		{OPTION_CHOICE, "imbalance", 0, "HOW", "none|pos-weight|auto", &imbalance, 0, 0,
 		 "none: every row counts the same; pos-weight: positives of rare tags count more,\nup to tenfold; auto "
-		 "(default): "
-		 "both, and the better macro AP on the validation part stays"},
+		 "(default): both, and the better macro AP on the\nvalidation part stays"},
 		{OPTION_REAL, "l2", 0, "X", NULL, &request.fit.l2, 0, 1e6,
 		 "strength of regularisation (default: chosen from 1e-1 ... 1e-4)"},
 		{OPTION_INTEGER, "iterations", 0, "N", NULL, &iterations, 1, 100000, "at most, for each choice (default 300)"},
