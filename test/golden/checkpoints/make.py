@@ -22,8 +22,10 @@ ROLES = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SYMBOLS = list(".,!?'-()$") + ["é", "ß", "日", "本", "я"]
 
-UNCASED = ROLES + SYMBOLS + list("0123456789") + list(LETTERS) + ["##" + c for c in LETTERS] + PIECES + WORDS
-CASED = ROLES + SYMBOLS + list(LETTERS) + list(LETTERS.upper()) + ["##" + c for c in LETTERS] + PIECES + WORDS + ["Ghost", "É", "[FILM]"]
+# Each token once: "a" is a letter and a word.
+UNCASED = list(dict.fromkeys(ROLES + SYMBOLS + list("0123456789") + list(LETTERS) + ["##" + c for c in LETTERS] + PIECES + WORDS))
+CASED = list(dict.fromkeys(ROLES + SYMBOLS + list(LETTERS) + list(LETTERS.upper()) + ["##" + c for c in LETTERS] + PIECES + WORDS +
+                           ["Ghost", "É", "[FILM]"]))
 
 CONFIG = {
     "architectures": ["BertModel"],
