@@ -53,7 +53,7 @@ static mb_status
 copy_chunks(PGconn *connection, const char *schema, const model_source *source, mb_error *err)
 {
 	/* Signature, flags, and length of a header extension (manual of COPY, "Binary Format"). */
-	static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
+	static const char header[] = "PGCOPY\n\377\r\n\0" "\0\0\0\0" "\0\0\0\0";
 	string_buffer sql = {0}, row = {0};
 	mb_status status = MB_OK;
 	PGresult *result;
