@@ -49,7 +49,7 @@ flush(writer *w)
 			int error = n == 0 ? ENOSPC : errno;
 
 			w->status = mb_fail(w->err, MB_IO, "could not write the model image");
-			mb_detail(w->err, "%s", strerror(error));
+			mb_detail(w->err, "The system says: %s.", strerror(error));
 			if (w->err != NULL)
 				w->err->os_errno = error;
 		}
@@ -284,7 +284,7 @@ put_weights(writer *w, bool has_pooler)
 mb_status
 mb_image_write(const mb_model *model, int fd, const mb_interrupt *interrupt, mb_error *err)
 {
-	bool has_pooler = mb_model_tensor(model, "pooler.dense.weight") != NULL;
+	bool has_pooler = model->pipeline.pooling == MB_POOL_POOLER; /* one that nothing uses stays out */
 	const mb_config *config = &model->config;
 	size_t tag_bytes = tag_section_bytes(model);
 	size_t vocabulary_bytes;
