@@ -4,7 +4,7 @@
 \pset null '-'
 
 \echo
-\echo == Recommended tags beside the editors\' own
+\echo '== Recommended tags beside the editors'' own'
 SELECT left(title, 32) AS title, array_to_string(recommended, ', ') AS "recommended by the model", array_to_string(tags, ', ') AS "editors' tags"
   FROM movies ORDER BY title LIMIT 14;
 
