@@ -103,6 +103,8 @@ all: moviebert.control
 # ---- tests ---------------------------------------------------------------------------------------------------------
 
 # pg_regress wants sql/ and expected/ side by side; ours live in sql/regress and expected/.
+# The tests read files of this tree; the server must be able to.
+installcheck: export MOVIEBERT_TREE ?= $(CURDIR)
 installcheck: regress-dir
 .PHONY: regress-dir
 regress-dir:
