@@ -105,7 +105,7 @@ COMMENT ON FUNCTION bert_default_model(text) IS 'make a model the database''s de
 -- IMMUTABLE.  Without it the setting moviebert.model and the database's default decide: STABLE, as to_tsvector(text) is.
 --
 -- COST counts in cpu_operator_cost, the planner's unit for adding two integers: about 5 ns.  In a model of six layers of
--- 384, a text of 60 tokens takes about 10 ms, two million of them; others take a tenth of that or ten times as much, but
+-- 384, a text of 40 tokens takes about 10 ms, two million of them; others take a tenth of that or ten times as much, but
 -- the order of magnitude is what makes the planner evaluate cheap conditions first, and use parallel workers for a
 -- table of some thousand rows.  Of an array, ten texts are assumed.  Tokenizing a plot takes some 25 microseconds, the
 -- cosine of two vectors of 384 one.

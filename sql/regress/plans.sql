@@ -23,6 +23,11 @@ EXPLAIN (COSTS OFF) SELECT title FROM films WHERE bert_token_count(plot) > 100 A
 EXPLAIN (COSTS OFF) SELECT title FROM films ORDER BY bert_similarity(embedding, bert_embed('ghost')) LIMIT 1;
 EXPLAIN (COSTS OFF) SELECT title FROM films WHERE bert_tags('The ghost ship.', 'tagger', top_k => 1) = '{romance}' AND year = 1999;
 
+-- Where it is not, it is yet computed only once: 20,000 times would take minutes.
+SET statement_timeout = '60s';
+SELECT count(bert_embed(repeat('of ', 2700))) FROM generate_series(1, 20000);
+RESET statement_timeout;
+
 -- The same bits from the workers.
 SET min_parallel_table_scan_size = 0;
 SET parallel_leader_participation = off;

@@ -38,6 +38,9 @@ UPDATE films SET recommended = NULL WHERE id = 1 RETURNING recommended = bert_ta
 ALTER TABLE films DISABLE TRIGGER USER;
 INSERT INTO films (id, title, plot) VALUES (8, 'Before the trigger', 'ghost');
 ALTER TABLE films ENABLE TRIGGER USER;
+-- A text that lies out of line, of random letters so that it stays long.
+INSERT INTO films (id, plot) SELECT 20, string_agg(md5(i::text), ' ') FROM generate_series(1, 400) AS i;
+SELECT pg_column_size(plot) > 8000 FROM films WHERE id = 20;
 SELECT bert_drop_model('plain');
 SET moviebert.model = 'nobody';
 UPDATE films SET seen = seen + 1;
@@ -46,6 +49,8 @@ UPDATE films SET plot = 'The ' || substr(plot, 5) WHERE plot LIKE 'The %';
 UPDATE films SET id = 9, recommended = '{by hand}' WHERE id = 1 RETURNING recommended;
 INSERT INTO films (id) VALUES (10);
 SELECT pg_temp.failure($$ UPDATE films SET plot = 'another' WHERE id = 2 $$) ~ '^42704 .*nobody';
+UPDATE films SET plot = plot || '' WHERE id = 20;
+SELECT pg_temp.failure($$ UPDATE films SET plot = overlay(plot PLACING 'X' FROM 9000) WHERE id = 20 $$) ~ '^42704 .*nobody';
 SELECT pg_temp.failure($$ UPDATE films SET plot = plot WHERE id = 8 $$) ~ '^42704 .*nobody';
 SELECT pg_temp.failure($$ UPDATE films SET recommended = NULL WHERE id = 2 $$) ~ '^42704 .*nobody';
 SELECT pg_temp.failure($$ INSERT INTO films (id, plot) VALUES (11, 'ghost') $$) ~ '^42704 .*nobody';

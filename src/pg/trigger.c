@@ -11,7 +11,7 @@
  * INSERT always computes.  UPDATE computes when a source has another value than before; and where the text is the same
  * but the target, though null, is asked for: the statement sets it or a source, or took its value away.  So
  * "UPDATE ... SET target = NULL" computes anew, "SET target = value" keeps a value given by hand, and an UPDATE that is
- * about other columns never needs the model.
+ * about other columns never needs the model.  An UPDATE that moves a row to another partition is an INSERT there.
  */
 #include "postgres.h"
 
@@ -236,7 +236,22 @@ is_null(const TriggerPlan *plan, HeapTuple row, AttrNumber column)
 	return null;
 }
 
-/* Whether a source differs between the old row and the new one, byte by byte. */
+/*
+ * Whether two values of a text type are the same bytes.  A value that lies out of line and was not touched is the same
+ * pointer in both rows, and need not be fetched.
+ */
+static bool
+same_text(Datum a, Datum b)
+{
+	struct varlena *x = (struct varlena *) DatumGetPointer(a);
+	struct varlena *y = (struct varlena *) DatumGetPointer(b);
+
+	if (VARATT_IS_EXTERNAL_ONDISK(x) && VARATT_IS_EXTERNAL_ONDISK(y) && memcmp(x, y, VARSIZE_EXTERNAL(x)) == 0)
+		return true;
+	return datum_image_eq(a, b, false, -1);
+}
+
+/* Whether a source differs between the old row and the new one. */
 static bool
 text_changed(const TriggerPlan *plan)
 {
@@ -250,7 +265,7 @@ text_changed(const TriggerPlan *plan)
 
 		if (old_null != new_null)
 			return true;
-		if (!old_null && !datum_image_eq(old_value, new_value, false, -1))
+		if (!old_null && !same_text(old_value, new_value))
 			return true;
 	}
 	return false;
