@@ -134,7 +134,7 @@ bert_embed_array(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("array of texts must not contain nulls"),
 					 errdetail("Element %d is null.", i + 1),
-					 errhint("Leave it out with array_remove(texts, NULL), or put another text in its place with array_replace().")));
+					 errhint("Leave it out with array_remove(), or put another text in its place with array_replace().")));
 		texts[i] = BertTextInput(DatumGetTextPP(values[i]));
 	}
 	result = BertNewVectors(n_texts, model->image.config.hidden_size, &elements);

@@ -43,7 +43,7 @@ BertSetTopK(BertTagOptions *options, int32 top_k)
 	options->top_k = top_k;
 }
 
-/* Scores are of type real; so that a score that was shown can be given as a threshold, thresholds are compared as such. */
+/* Scores are of type real, and thresholds are compared as such: so a score that was shown can be given as a threshold. */
 void
 BertSetThreshold(BertTagOptions *options, double threshold)
 {
@@ -102,7 +102,7 @@ check_has_tags(const BertModel *model, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 name != NULL ? errmsg("model \"%s\" has no tags", name) : errmsg("the default model has no tags"),
-			 errhint("Train it on tagged rows with \"moviebert finetune\", or use a model that has tags; the view bert_models shows them.")));
+			 errhint("Train it on tagged rows with \"moviebert finetune\", or use a model with tags; bert_models lists them.")));
 }
 
 /* All tags of the model, which has some, with the text's scores, best first; *n is how many. */

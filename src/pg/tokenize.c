@@ -23,7 +23,8 @@ tokenize(const BertModel *model, mb_text input, int32_t *ids, size_t capacity)
 {
 	mb_error	err;
 	size_t		n;
-	mb_status	status = mb_tokenize(&model->image.tokenizer, input.data, input.size, ids, capacity, &n, &BertInterrupt, &err);
+	mb_status	status = mb_tokenize(&model->image.tokenizer, input.data, input.size, ids, capacity, &n,
+									 &BertInterrupt, &err);
 
 	if (status != MB_OK)
 		BertInferFailed(status, &err, 1);
