@@ -212,41 +212,61 @@ make_card(importing *import)
 /* ---- writing
  * ------------------------------------------------------------------------------------------------------------------ */
 
-#define MAX_METADATA 9
+/* In this order, which is also mb_model_write_with_head's, so that an export of either comes back as the same bytes. */
+enum
+{
+	POOLING = 3,
+	TOKENIZER,
+	VOCAB,
+	HEAD,
+	TAGS,
+	CARD,
+	N_METADATA
+};
 
 static mb_status
 write_file(const importing *import, const char *path)
 {
-	json_t *const values[] = {import->tokenizer.options, pooling_json(&import->pipeline), import->card,
-							  import->head.head, import->head.tags};
-	static const char *const keys[] = {"moviebert.tokenizer", "moviebert.pooling", "moviebert.card", "moviebert.head",
-									   "moviebert.tags"};
-	char *texts[5] = {NULL};
-	mb_metadata metadata[MAX_METADATA] = {{"format", "pt"},
-										  {"moviebert.format", "1"},
-										  {"moviebert.config", import->config_text},
-										  {"moviebert.vocab", import->tokenizer.vocab}};
-	size_t n_metadata = 4, n_tensors = 0;
+	mb_metadata metadata[N_METADATA] = {{"format", "pt"},
+										{"moviebert.config", import->config_text},
+										{"moviebert.format", "1"},
+										{"moviebert.pooling", NULL},
+										{"moviebert.tokenizer", NULL},
+										{"moviebert.vocab", import->tokenizer.vocab},
+										{"moviebert.head", NULL},
+										{"moviebert.tags", NULL},
+										{"moviebert.card", NULL}};
+	json_t *values[N_METADATA] = {[POOLING] = pooling_json(&import->pipeline),
+								  [TOKENIZER] = import->tokenizer.options,
+								  [HEAD] = import->head.head,
+								  [TAGS] = import->head.tags,
+								  [CARD] = import->card};
+	char *texts[N_METADATA] = {NULL};
 	mb_tensor *tensors = malloc((import->weights.n_tensors + 1) * sizeof(*tensors));
-	mb_status status = tensors != NULL ? MB_OK : mb_fail(import->err, MB_OUT_OF_MEMORY, "out of memory");
+	size_t n_metadata = 0, n_tensors = 0;
+	bool short_of_memory = tensors == NULL || values[POOLING] == NULL;
+	mb_status status;
 
-	for (size_t i = 0; i < 5 && status == MB_OK; i++)
+	for (size_t i = 0; i < N_METADATA; i++)
 	{
-		if (i >= 3 && import->head.num_labels == 0)
-			continue;
-		texts[i] = values[i] != NULL ? mb_json_text(values[i]) : NULL;
-		if (texts[i] == NULL)
-			status = mb_fail(import->err, MB_OUT_OF_MEMORY, "out of memory");
-		metadata[n_metadata++] = (mb_metadata){keys[i], texts[i]};
+		if (values[i] != NULL)
+		{
+			metadata[i].value = texts[i] = mb_json_text(values[i]);
+			short_of_memory = short_of_memory || texts[i] == NULL;
+		}
+		if (metadata[i].value != NULL)
+			metadata[n_metadata++] = metadata[i];
 	}
-	for (size_t i = 0; i < import->weights.n_tensors && status == MB_OK; i++)
+	for (size_t i = 0; i < import->weights.n_tensors && tensors != NULL; i++)
 		if (import->weights.tensors[i].used)
 			tensors[n_tensors++] = import->weights.tensors[i].tensor;
-	if (status == MB_OK)
+	if (short_of_memory)
+		status = mb_fail(import->err, MB_OUT_OF_MEMORY, "out of memory");
+	else
 		status = mb_safetensors_write(path, tensors, n_tensors, metadata, n_metadata, import->err);
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < N_METADATA; i++)
 		free(texts[i]);
-	json_decref(values[1]);
+	json_decref(values[POOLING]);
 	free(tensors);
 	return status;
 }

@@ -21,6 +21,7 @@ read_labels(import_head *head, const json_t *config, mb_error *err)
 	const json_t *labels = json_object_get(config, "id2label");
 	size_t n = json_object_size(labels);
 	int32_t stated = 0;
+	json_t *seen;
 	mb_status status = mb_json_int(config, "num_labels", 1, 1 << 20, &stated, "config.json", err);
 
 	if (status != MB_OK)
@@ -37,7 +38,8 @@ read_labels(import_head *head, const json_t *config, mb_error *err)
 		return mb_fail(err, MB_LIMIT, "config.json has more than %d labels", 1 << 20);
 	head->num_labels = n > 0 ? (int32_t) n : stated > 0 ? stated : 2;
 	head->tags = json_array();
-	for (int32_t i = 0; i < head->num_labels; i++)
+	seen = json_object();
+	for (int32_t i = 0; i < head->num_labels && status == MB_OK; i++)
 	{
 		char key[16], name[32];
 		const char *label = name;
@@ -48,14 +50,17 @@ read_labels(import_head *head, const json_t *config, mb_error *err)
 			label = json_string_value(json_object_get(labels, key));
 		if (label == NULL || label[0] == '\0')
 		{
-			mb_fail(err, MB_CORRUPT, "id2label of config.json has no label %d", i);
+			status = mb_fail(err, MB_CORRUPT, "id2label of config.json has no label %d", i);
 			mb_detail(err, "Its keys must be \"0\" to \"%d\", its values not empty.", head->num_labels - 1);
-			return MB_CORRUPT;
 		}
-		if (json_array_append_new(head->tags, tag_json(label)) != 0)
-			return mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
+		else if (json_object_get(seen, label) != NULL)
+			status = mb_fail(err, MB_CORRUPT, "id2label of config.json has the label \"%.100s\" twice", label);
+		else if (json_object_set_new(seen, label, json_true()) != 0 ||
+				 json_array_append_new(head->tags, tag_json(label)) != 0)
+			status = mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 	}
-	return MB_OK;
+	json_decref(seen);
+	return status;
 }
 
 /* Without a problem_type the reference takes one label for a regression, and more for a choice of one. */

@@ -140,9 +140,14 @@ compare(const import_vocab *vocab, json_t *ids, mb_error *err)
 	}
 	json_object_foreach(ids, token, id)
 	{
-		const char *other = json_string_value(json_array_get(vocab->tokens, (size_t) json_integer_value(id)));
+		const char *other;
 
-		if (!json_is_integer(id) || other == NULL || strncmp(token, other, trimmed_length(token, strlen(token))) != 0 ||
+		if (!json_is_integer(id))
+			return mb_fail(err, MB_CORRUPT, "the id of token \"%.100s\" in tokenizer.json is not a whole number",
+						   token);
+		other = json_string_value(json_array_get(vocab->tokens, (size_t) json_integer_value(id)));
+
+		if (other == NULL || strncmp(token, other, trimmed_length(token, strlen(token))) != 0 ||
 			strlen(other) != trimmed_length(token, strlen(token)))
 		{
 			mb_fail(err, MB_CORRUPT, "vocab.txt and tokenizer.json disagree");

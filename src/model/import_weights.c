@@ -129,8 +129,6 @@ add_shard(import_weights *weights, const char *folder, const char *shard, const 
 {
 	mb_status status;
 
-	if (shard[0] == '\0' || strchr(shard, '/') != NULL || !import_name_is_safe(shard))
-		return mb_fail(err, MB_CORRUPT, "%s names a file outside its folder: \"%.100s\"", INDEX_FILE, shard);
 	status =
 		open_file(weights, folder, shard, INDEX_FILE " names this file; bring the checkpoint with all its files.", err);
 	for (size_t i = 0; status == MB_OK && i < mb_safetensors_count(weights->files[weights->n_files - 1]); i++)
@@ -151,7 +149,7 @@ static mb_status
 add_shards(import_weights *weights, const char *folder, mb_error *err)
 {
 	json_t *index, *shards = json_object(), *weight_map, *shard;
-	const char *name;
+	const char *name, *file;
 	size_t n_found = 0;
 	mb_status status = import_read_json(&index, NULL, folder, INDEX_FILE, convert_hint, err);
 
@@ -168,7 +166,13 @@ add_shards(import_weights *weights, const char *folder, mb_error *err)
 				status = mb_fail(err, MB_CORRUPT, "%s gives no file for tensor \"%.100s\"", INDEX_FILE, name);
 				break;
 			}
-			if (json_object_set_new(shards, json_string_value(shard), json_true()) != 0)
+			file = json_string_value(shard);
+			if (file[0] == '\0' || strchr(file, '/') != NULL || !import_name_is_safe(file))
+			{
+				status = mb_fail(err, MB_CORRUPT, "%s names a file outside its folder: \"%.100s\"", INDEX_FILE, file);
+				break;
+			}
+			if (json_object_set_new(shards, file, json_true()) != 0)
 			{
 				status = mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 				break;
