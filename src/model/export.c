@@ -19,8 +19,7 @@
 
 #define MAX_CHARS_PER_WORD 100 /* BertTokenizer's, which cannot be told another */
 
-/* ---- config.json
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- config.json ------------------------------------------------------------------------------------------------- */
 
 /* The config as it came, unless the model is another class now, or the config does not say what transformers must know.
  */
@@ -54,8 +53,7 @@ write_config(export_folder *folder, const mb_model *model)
 	export_json(folder, "config.json", config);
 }
 
-/* ---- tokenizer
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- tokenizer --------------------------------------------------------------------------------------------------- */
 
 static json_t *
 additional_json(const mb_tokenizer_options *options)
@@ -87,8 +85,7 @@ write_tokenizer(export_folder *folder, const mb_model *model)
 						  "mask_token", options->mask_token, "additional_special_tokens", additional_json(options)));
 }
 
-/* ---- weights
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
 
 static bool
 begins_with(const char *name, const char *beginning)
@@ -159,8 +156,7 @@ write_dense(export_folder *folder, const mb_model *model, const char *name, cons
 	export_tensors(folder, path, tensors, 2);
 }
 
-/* ---- sentence-transformers
- * -------------------------------------------------------------------------------------------------- */
+/* ---- sentence-transformers --------------------------------------------------------------------------------------- */
 
 static void
 add_module(json_t *modules, const char *path, const char *type)
@@ -227,8 +223,7 @@ write_modules(export_folder *folder, const mb_model *model, bool as_tagger)
 						  "default_prompt_name", "similarity_fn_name", "cosine"));
 }
 
-/* ---- moviebert.json
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- moviebert.json ---------------------------------------------------------------------------------------------- */
 
 /* A JSON text of the model file; null where there is none. */
 static json_t *

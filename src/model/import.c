@@ -34,8 +34,7 @@ typedef struct importing
 	json_t *card;
 } importing;
 
-/* ---- config.json
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- config.json ------------------------------------------------------------------------------------------------- */
 
 static mb_status
 check_folder(const char *folder, mb_error *err)
@@ -88,8 +87,7 @@ read_config(importing *import)
 	return MB_OK;
 }
 
-/* ---- the pipeline
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the pipeline ------------------------------------------------------------------------------------------------ */
 
 static mb_status
 choose_pooling(importing *import)
@@ -177,8 +175,7 @@ pooling_json(const mb_pipeline *pipeline)
 					 long_text_names[pipeline->long_text], "window_stride", pipeline->window_stride);
 }
 
-/* ---- the card
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the card ---------------------------------------------------------------------------------------------------- */
 
 /* What an export had, what the import left out, and what the caller adds. */
 static mb_status
@@ -209,8 +206,7 @@ make_card(importing *import)
 	return MB_OK;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* In this order, which is also mb_model_write_with_head's, so that an export of either comes back as the same bytes. */
 enum
@@ -321,8 +317,7 @@ write_model(const importing *import, const char *model_path)
 	return status;
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static mb_status
 read_folder(importing *import)

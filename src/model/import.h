@@ -62,8 +62,7 @@ typedef struct import_modules
 mb_status import_modules_read(import_modules *modules, const char *folder, mb_error *err);
 void import_modules_free(import_modules *modules);
 
-/* ---- import_tokenizer.c
- * ---------------------------------------------------------------------------------------------- */
+/* ---- import_tokenizer.c ------------------------------------------------------------------------------------------ */
 
 typedef struct import_tokenizer
 {
@@ -76,8 +75,7 @@ mb_status import_tokenizer_read(import_tokenizer *tokenizer, const char *folder,
 								mb_error *err);
 void import_tokenizer_free(import_tokenizer *tokenizer);
 
-/* ---- import_vocab.c: ids of tokens
- * ------------------------------------------------------------------------------------- */
+/* ---- import_vocab.c: ids of tokens ------------------------------------------------------------------------------- */
 
 typedef struct import_vocab
 {
@@ -95,8 +93,7 @@ mb_status import_vocab_add(import_vocab *vocab, const char *token, json_int_t id
 /* The whole as the text of a vocab.txt, malloc'ed. */
 mb_status import_vocab_text(char **text, const import_vocab *vocab, mb_error *err);
 
-/* ---- import_head.c: labels and tags
- * ------------------------------------------------------------------------------------ */
+/* ---- import_head.c: labels and tags ------------------------------------------------------------------------------ */
 
 typedef struct import_head
 {
@@ -114,8 +111,7 @@ mb_status import_head_read(import_head *head, const char *folder, const json_t *
 						   mb_error *err);
 void import_head_free(import_head *head);
 
-/* ---- import_weights.c
- * --------------------------------------------------------------------------------------------------- */
+/* ---- import_weights.c -------------------------------------------------------------------------------------------- */
 
 /* A tensor under its model-file name, which it owns. */
 typedef struct import_tensor

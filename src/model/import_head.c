@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- labels of config.json
- * ------------------------------------------------------------------------------------------- */
+/* ---- labels of config.json --------------------------------------------------------------------------------------- */
 
 static json_t *
 tag_json(const char *name)
@@ -97,8 +96,7 @@ head_json(mb_problem problem, const char *kind)
 	return json_pack("{s:s, s:s}", "problem", names[problem], "kind", kind);
 }
 
-/* ---- moviebert.json
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- moviebert.json ---------------------------------------------------------------------------------------------- */
 
 static mb_status
 read_own_file(json_t **own, import_head *head, const char *folder, mb_error *err)

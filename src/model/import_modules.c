@@ -89,8 +89,7 @@ module_folder(char **result, const char *folder, const char *path, mb_error *err
 	return *result != NULL ? MB_OK : mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 }
 
-/* ---- Transformer
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Transformer ------------------------------------------------------------------------------------------------- */
 
 static mb_status
 read_transformer(import_modules *modules, mb_error *err)
@@ -113,8 +112,7 @@ read_transformer(import_modules *modules, mb_error *err)
 	return status;
 }
 
-/* ---- Pooling
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Pooling ----------------------------------------------------------------------------------------------------- */
 
 /* In the order in which sentence-transformers puts them side by side. */
 static const struct
@@ -198,8 +196,7 @@ read_pooling(import_modules *modules, const char *folder, mb_error *err)
 	return status;
 }
 
-/* ---- Dense
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Dense ------------------------------------------------------------------------------------------------------- */
 
 /* The last part of the activation's Python name. */
 static mb_status
@@ -278,8 +275,7 @@ add_dense(import_modules *modules, const char *folder, const char *path, bool *i
 	return status;
 }
 
-/* ---- the list
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 static mb_status
 add_module(import_modules *modules, const char *folder, size_t i, const json_t *module, bool *ended, mb_error *err)

@@ -54,8 +54,7 @@ typedef struct reading
 	mb_error *err;
 } reading;
 
-/* ---- the class
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the class --------------------------------------------------------------------------------------------------- */
 
 /* Classes that differ from BERT's only in name. */
 static const char *const bert_classes[] = {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer",
@@ -100,8 +99,7 @@ read_class(reading *r)
 	return MB_UNSUPPORTED;
 }
 
-/* ---- settings
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 static mb_status
 read_settings(settings *set, const json_t *object, const char *lowercase_key, const char *cjk_key, const char *what,
@@ -139,8 +137,7 @@ read_config_settings(reading *r)
 	return status;
 }
 
-/* ---- tokenizer.json
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- tokenizer.json ---------------------------------------------------------------------------------------------- */
 
 /* A part of tokenizer.json must be of the one type that BERT's has. */
 static mb_status
@@ -290,8 +287,7 @@ check_tokenizer_json(reading *r)
 	return status;
 }
 
-/* ---- special tokens
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- special tokens ---------------------------------------------------------------------------------------------- */
 
 /* A token is written as a string, or as an object with its content. */
 static const char *
@@ -481,8 +477,7 @@ read_special_tokens(reading *r)
 	return MB_OK;
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static json_t *
 options_json(reading *r)

@@ -19,8 +19,7 @@ static const char convert_hint[] = "With transformers, AutoModel.from_pretrained
 								   "writes model.safetensors; use the class "
 								   "that config.json names to keep a head.";
 
-/* ---- gathering
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- gathering --------------------------------------------------------------------------------------------------- */
 
 /* "bert.x" -> "x", "LayerNorm.gamma" -> "LayerNorm.weight", "LayerNorm.beta" -> "LayerNorm.bias"; malloc'ed. */
 static char *
@@ -219,8 +218,7 @@ add_checkpoint(import_weights *weights, const char *folder, mb_error *err)
 	return MB_CORRUPT;
 }
 
-/* ---- finding
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 static int
 by_name(const void *a, const void *b)
@@ -311,8 +309,7 @@ missing(const char *name, const char *architecture, mb_error *err)
 	return MB_CORRUPT;
 }
 
-/* ---- the parts
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the parts --------------------------------------------------------------------------------------------------- */
 
 /* Notes that a tensor's numbers are left out. */
 static mb_status

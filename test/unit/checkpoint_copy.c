@@ -299,3 +299,42 @@ apply_edit(const char *folder, const edit *change)
 		json_decref(top);
 	}
 }
+
+/* ---- importing them ---------------------------------------------------------------------------------------------- */
+
+mb_status
+import_changed(const char *checkpoint, const edit *edits, const mb_import_options *options, const char *model_path,
+			   mb_error *err)
+{
+	char *folder = new_folder();
+	mb_status status;
+
+	copy_checkpoint(checkpoint, in_folder(folder, "checkpoint"));
+	for (size_t i = 0; i < MAX_EDITS && edits != NULL && edits[i].file != NULL; i++)
+		apply_edit(in_folder(folder, "checkpoint"), &edits[i]);
+	memset(err, 0, sizeof(*err));
+	status = mb_import(in_folder(folder, "checkpoint"), model_path, options, err);
+	remove_folder(folder);
+	return status;
+}
+
+bool
+error_says(const mb_error *err, const char *expected)
+{
+	const char *const parts[] = {err->message, err->detail, err->hint};
+	const char *bar;
+
+	for (int i = 0; i < 3; i++)
+	{
+		char part[400];
+
+		bar = strchr(expected, '|');
+		snprintf(part, sizeof(part), "%.*s", (int) (bar != NULL ? bar - expected : (long) strlen(expected)), expected);
+		if (strstr(parts[i], part) == NULL)
+			return false;
+		if (bar == NULL)
+			return true;
+		expected = bar + 1;
+	}
+	return true;
+}

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "moviebert/model.h"
+
 /*
  * One change.  In a file of JSON, or in the header of a safetensors file, `member` is a path of keys and indexes
  * ("normalizer/lowercase"), and `value` the JSON that it becomes; "> NAME" renames it instead; NULL removes it. Without
@@ -34,6 +36,17 @@ char *read_whole(const char *path, size_t *size);
 void write_whole(const char *path, const void *data, size_t size);
 
 bool same_file(const char *a, const char *b);
+
+/*
+ * A golden checkpoint with changes, imported to model_path; edits end with one without a file, or after MAX_EDITS.
+ * err is cleared first.
+ */
+#define MAX_EDITS 4
+mb_status import_changed(const char *checkpoint, const edit *edits, const mb_import_options *options,
+						 const char *model_path, mb_error *err);
+
+/* Whether an error's message, detail and hint each have in them what "message|detail|hint" expects. */
+bool error_says(const mb_error *err, const char *expected);
 
 /* Number of entries of a folder, "." and ".." apart. */
 size_t count_entries(const char *folder);
