@@ -68,8 +68,8 @@ check_model_type(const json_t *object, const char *what, mb_error *err)
 }
 
 /*
- * Heads that moviebert does not compute (token classification, question answering, ...) are refused, not dropped: whoever
- * brings such a checkpoint expects its answers.
+ * Heads that moviebert does not compute (token classification, question answering, ...) are refused, not dropped:
+ * whoever brings such a checkpoint expects its answers.
  */
 static mb_status
 check_architecture(const json_t *object, const char *what, mb_error *err)
@@ -316,20 +316,30 @@ typedef struct spec_line
 } spec_line;
 
 static const spec_line embedding_lines[] = {
-	{"word_embeddings.weight", 'V', 'H'}, {"position_embeddings.weight", 'P', 'H'},
-	{"token_type_embeddings.weight", 'T', 'H'}, {"LayerNorm.weight", 'H', 0},
+	{"word_embeddings.weight", 'V', 'H'},
+	{"position_embeddings.weight", 'P', 'H'},
+	{"token_type_embeddings.weight", 'T', 'H'},
+	{"LayerNorm.weight", 'H', 0},
 	{"LayerNorm.bias", 'H', 0},
 };
 
 static const spec_line layer_lines[] = {
-	{"attention.self.query.weight", 'H', 'H'}, {"attention.self.query.bias", 'H', 0},
-	{"attention.self.key.weight", 'H', 'H'}, {"attention.self.key.bias", 'H', 0},
-	{"attention.self.value.weight", 'H', 'H'}, {"attention.self.value.bias", 'H', 0},
-	{"attention.output.dense.weight", 'H', 'H'}, {"attention.output.dense.bias", 'H', 0},
-	{"attention.output.LayerNorm.weight", 'H', 0}, {"attention.output.LayerNorm.bias", 'H', 0},
-	{"intermediate.dense.weight", 'I', 'H'}, {"intermediate.dense.bias", 'I', 0},
-	{"output.dense.weight", 'H', 'I'}, {"output.dense.bias", 'H', 0},
-	{"output.LayerNorm.weight", 'H', 0}, {"output.LayerNorm.bias", 'H', 0},
+	{"attention.self.query.weight", 'H', 'H'},
+	{"attention.self.query.bias", 'H', 0},
+	{"attention.self.key.weight", 'H', 'H'},
+	{"attention.self.key.bias", 'H', 0},
+	{"attention.self.value.weight", 'H', 'H'},
+	{"attention.self.value.bias", 'H', 0},
+	{"attention.output.dense.weight", 'H', 'H'},
+	{"attention.output.dense.bias", 'H', 0},
+	{"attention.output.LayerNorm.weight", 'H', 0},
+	{"attention.output.LayerNorm.bias", 'H', 0},
+	{"intermediate.dense.weight", 'I', 'H'},
+	{"intermediate.dense.bias", 'I', 0},
+	{"output.dense.weight", 'H', 'I'},
+	{"output.dense.bias", 'H', 0},
+	{"output.LayerNorm.weight", 'H', 0},
+	{"output.LayerNorm.bias", 'H', 0},
 };
 
 static const spec_line pooler_lines[] = {{"weight", 'H', 'H'}, {"bias", 'H', 0}};

@@ -1,8 +1,8 @@
 /*
  * config.h - config.json and the model file's other JSON values <-> the engine's structs.
  *
- * The same functions serve a checkpoint folder being imported and a model file being opened, so that both refuse the same
- * things with the same words.
+ * The same functions serve a checkpoint folder being imported and a model file being opened, so that both refuse the
+ * same things with the same words.
  */
 #ifndef MOVIEBERT_MODEL_CONFIG_H
 #define MOVIEBERT_MODEL_CONFIG_H
@@ -37,10 +37,10 @@ mb_status mb_pipeline_read(mb_pipeline *pipeline, const json_t *pooling, const j
  */
 typedef struct mb_tensor_spec
 {
-	char    name[96]; /* as in the model file */
+	char name[96]; /* as in the model file */
 	int32_t n_dims;
 	int64_t shape[2];
-	bool    required;
+	bool required;
 } mb_tensor_spec;
 
 bool mb_tensor_spec_at(mb_tensor_spec *spec, const mb_config *config, const mb_pipeline *pipeline, size_t i);

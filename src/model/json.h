@@ -25,15 +25,15 @@ mb_status mb_json_parse_list(json_t **list, const char *text, size_t size, const
  * Members of an object.  A missing or null member leaves *value as it was, so that the caller's default stands; a
  * member of another type, or out of range, is MB_CORRUPT naming what and key.
  */
-mb_status mb_json_int(const json_t *object, const char *key, int64_t low, int64_t high, int32_t *value, const char *what,
-                      mb_error *err);
+mb_status mb_json_int(const json_t *object, const char *key, int64_t low, int64_t high, int32_t *value,
+					  const char *what, mb_error *err);
 mb_status mb_json_float(const json_t *object, const char *key, float *value, const char *what, mb_error *err);
 mb_status mb_json_bool(const json_t *object, const char *key, bool *value, const char *what, mb_error *err);
 mb_status mb_json_string(const json_t *object, const char *key, const char **value, const char *what, mb_error *err);
 
 /*
- * A value's text, keys in order of insertion, malloc'ed; NULL when memory is short.  Numbers keep their value, and where
- * possible their digits: read and written again, 0.1 is 0.1.  The second is indented, for files that people read.
+ * A value's text, keys in order of insertion, malloc'ed; NULL when memory is short.  Numbers keep their value, and
+ * where possible their digits: read and written again, 0.1 is 0.1.  The second is indented, for files that people read.
  */
 char *mb_json_text(const json_t *value);
 char *mb_json_file_text(const json_t *value);

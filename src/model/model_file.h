@@ -12,8 +12,8 @@ typedef struct model_file
 	mb_tag *tags;
 	const char **additional_special_tokens;
 	json_t *tokenizer_object; /* holds the strings of model.tokenizer */
-	json_t *tags_list;		  /* holds the names of tags */
-	const void *map;		  /* of mb_model_open_file, else NULL */
+	json_t *tags_list;        /* holds the names of tags */
+	const void *map;          /* of mb_model_open_file, else NULL */
 	size_t map_size;
 } model_file;
 

@@ -56,7 +56,8 @@ read_config(mb_model *model, mb_error *err)
 	return status;
 }
 
-/* ---- tokenizer ------------------------------------------------------------------------------------------------------ */
+/* ---- tokenizer ------------------------------------------------------------------------------------------------------
+ */
 
 static const char tokenizer_what[] = "metadata moviebert.tokenizer";
 
@@ -170,7 +171,8 @@ check_vocabulary(mb_model *model, mb_error *err)
 	return status;
 }
 
-/* ---- tags ----------------------------------------------------------------------------------------------------------- */
+/* ---- tags -----------------------------------------------------------------------------------------------------------
+ */
 
 static mb_status
 bad_tag(size_t i, const char *what, mb_error *err)
@@ -238,8 +240,8 @@ read_tags(model_file *file, int32_t *n_tags, mb_error *err)
 	model->tags_json = mb_safetensors_metadata(model->tensors, "moviebert.tags");
 	if (model->tags_json == NULL)
 		return MB_OK;
-	status = mb_json_parse_list(&file->tags_list, model->tags_json, strlen(model->tags_json),
-								"metadata moviebert.tags", err);
+	status = mb_json_parse_list(&file->tags_list, model->tags_json, strlen(model->tags_json), "metadata moviebert.tags",
+								err);
 	if (status != MB_OK)
 		return status;
 	n = json_array_size(file->tags_list);
@@ -261,7 +263,8 @@ read_tags(model_file *file, int32_t *n_tags, mb_error *err)
 	return status;
 }
 
-/* ---- pipeline ------------------------------------------------------------------------------------------------------- */
+/* ---- pipeline -------------------------------------------------------------------------------------------------------
+ */
 
 /* Whose head it is decides how it may be exported: see doc/model-file.md. */
 static mb_status
@@ -307,8 +310,8 @@ read_pipeline(model_file *file, mb_error *err)
 	if (status == MB_OK)
 		status = required(model, "moviebert.pooling", &model->pooling_json, err);
 	if (status == MB_OK)
-		status = mb_json_parse(&pooling, model->pooling_json, strlen(model->pooling_json),
-							   "metadata moviebert.pooling", err);
+		status = mb_json_parse(&pooling, model->pooling_json, strlen(model->pooling_json), "metadata moviebert.pooling",
+							   err);
 	if (status == MB_OK && head_json != NULL)
 		status = mb_json_parse(&head, head_json, strlen(head_json), head_what, err);
 	if (status == MB_OK)

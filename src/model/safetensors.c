@@ -10,11 +10,10 @@ static const struct
 	const char *name;
 	size_t size;
 } dtypes[] = {
-	[MB_BOOL] = {"BOOL", 1}, [MB_U8] = {"U8", 1},	[MB_I8] = {"I8", 1},
-	[MB_F8_E5M2] = {"F8_E5M2", 1}, [MB_F8_E4M3] = {"F8_E4M3", 1},
-	[MB_I16] = {"I16", 2}, [MB_U16] = {"U16", 2}, [MB_F16] = {"F16", 2}, [MB_BF16] = {"BF16", 2},
-	[MB_I32] = {"I32", 4}, [MB_U32] = {"U32", 4}, [MB_F32] = {"F32", 4},
-	[MB_F64] = {"F64", 8}, [MB_I64] = {"I64", 8}, [MB_U64] = {"U64", 8},
+	[MB_BOOL] = {"BOOL", 1},       [MB_U8] = {"U8", 1},   [MB_I8] = {"I8", 1},   [MB_F8_E5M2] = {"F8_E5M2", 1},
+	[MB_F8_E4M3] = {"F8_E4M3", 1}, [MB_I16] = {"I16", 2}, [MB_U16] = {"U16", 2}, [MB_F16] = {"F16", 2},
+	[MB_BF16] = {"BF16", 2},       [MB_I32] = {"I32", 4}, [MB_U32] = {"U32", 4}, [MB_F32] = {"F32", 4},
+	[MB_F64] = {"F64", 8},         [MB_I64] = {"I64", 8}, [MB_U64] = {"U64", 8},
 };
 
 size_t
@@ -57,7 +56,8 @@ mb_tensor_elements(const mb_tensor *tensor)
 	return (int64_t) (tensor->bytes / mb_dtype_size(tensor->dtype));
 }
 
-/* ---- order ---------------------------------------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------------------------------
+ */
 
 /* An empty tensor comes before the one that begins where it lies. */
 static int
@@ -141,7 +141,8 @@ sort_names(mb_safetensors *file, mb_error *err)
 	return MB_OK;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------------------------------
+ */
 
 static mb_status
 header_size(const unsigned char *bytes, size_t size, uint64_t *header, mb_error *err)

@@ -15,8 +15,8 @@ struct mb_safetensors
 };
 
 /*
- * Parses the JSON header text[0..size) of a file whose data has data_bytes at `data`: fills tensors (in the order of the
- * text, each with its extent, which lies in the data and fits its shape), metadata (in the order of the text) and
+ * Parses the JSON header text[0..size) of a file whose data has data_bytes at `data`: fills tensors (in the order of
+ * the text, each with its extent, which lies in the data and fits its shape), metadata (in the order of the text) and
  * strings.  On failure the caller frees what is there.
  */
 mb_status safetensors_read_header(mb_safetensors *file, const unsigned char *text, size_t size,

@@ -15,8 +15,8 @@
 #include "safetensors_file.h"
 #include "utf8.h"
 
-#define HEADER_AT 8       /* the header's first byte in the file */
-#define SHOWN "%.100s"    /* as much of a name as a message shows */
+#define HEADER_AT 8    /* the header's first byte in the file */
+#define SHOWN "%.100s" /* as much of a name as a message shows */
 
 typedef struct parser
 {
@@ -30,11 +30,11 @@ typedef struct parser
 	mb_status status;
 } parser;
 
-/* ---- what is wrong -------------------------------------------------------------------------------------------------- */
+/* ---- what is wrong --------------------------------------------------------------------------------------------------
+ */
 
 /* Not JSON, or not the JSON of this format, at this byte. */
-static bool
-malformed(parser *p, const unsigned char *where, const char *format, ...) MB_PRINTF(3, 4);
+static bool malformed(parser *p, const unsigned char *where, const char *format, ...) MB_PRINTF(3, 4);
 
 static bool
 malformed(parser *p, const unsigned char *where, const char *format, ...)
@@ -64,7 +64,8 @@ out_of_memory(parser *p)
 	return false;
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------------------------------
+ */
 
 static void
 skip_space(parser *p)
@@ -84,11 +85,13 @@ peek(parser *p)
 static bool
 expect(parser *p, char wanted, const char *where)
 {
+	const char *shown = wanted == '"' ? "a double quote" : "a colon";
+
 	skip_space(p);
 	if (p->at == p->end)
-		return malformed(p, p->at, "the header ends where there should be \"%c\" %s", wanted, where);
+		return malformed(p, p->at, "the header ends where there should be %s %s", shown, where);
 	if (*p->at != (unsigned char) wanted)
-		return malformed(p, p->at, "there should be \"%c\" %s", wanted, where);
+		return malformed(p, p->at, "there should be %s %s", shown, where);
 	p->at++;
 	return true;
 }
@@ -287,7 +290,8 @@ another(parser *p, char close, const char *of, bool *ok)
 	return false;
 }
 
-/* ---- the format ----------------------------------------------------------------------------------------------------- */
+/* ---- the format -----------------------------------------------------------------------------------------------------
+ */
 
 static bool
 read_dtype(parser *p, mb_tensor *tensor)
@@ -424,8 +428,9 @@ read_tensor(parser *p, mb_tensor *tensor)
 			seen[which] = true;
 			if (!expect(p, ':', "after a member's name"))
 				return false;
-			if (which == 0 ? !read_dtype(p, tensor)
-						   : which == 1 ? !read_shape(p, tensor) : !read_offsets(p, tensor->name, offsets))
+			if (which == 0   ? !read_dtype(p, tensor)
+				: which == 1 ? !read_shape(p, tensor)
+							 : !read_offsets(p, tensor->name, offsets))
 				return false;
 			p->next_string = mark; /* the member's name and a dtype are not needed any more */
 		} while (another(p, '}', "a tensor's entry", &ok));
@@ -518,8 +523,14 @@ mb_status
 safetensors_read_header(mb_safetensors *file, const unsigned char *text, size_t size, const unsigned char *data,
 						size_t data_bytes, mb_error *err)
 {
-	parser p = {.file = file, .begin = text, .at = text, .end = text + size, .data = data, .data_bytes = data_bytes,
-				.err = err, .status = MB_OK};
+	parser p = {.file = file,
+				.begin = text,
+				.at = text,
+				.end = text + size,
+				.data = data,
+				.data_bytes = data_bytes,
+				.err = err,
+				.status = MB_OK};
 	bool metadata_seen = false, ok = true;
 
 	file->strings = malloc(size + 1);

@@ -10,7 +10,8 @@
 #include "safetensors_file.h"
 #include "utf8.h"
 
-/* ---- what is to be written ------------------------------------------------------------------------------------------ */
+/* ---- what is to be written ------------------------------------------------------------------------------------------
+ */
 
 /* Large elements first, so that everything is aligned to its own size; then by name. */
 static int
@@ -156,7 +157,8 @@ make_header(unsigned char **bytes, size_t *size, const mb_tensor *const *tensors
 	return status;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------------------------------
+ */
 
 static mb_status
 system_error(mb_error *err, int error, const char *action, const char *path)

@@ -1,6 +1,6 @@
 /*
- * fuzz_image.c - opening an image.  Its size and checksum are made right first, so that what they protect is tested too:
- * each size and offset behind them.
+ * fuzz_image.c - opening an image.  Its size and checksum are made right first, so that what they protect is tested
+ * too: each size and offset behind them.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * header_mutator.h - a mutation that keeps a safetensors file's header size right, for the fuzz targets of such files.
  *
- * Without it nearly every change of the header's length is a file whose header ends at the wrong byte, and nothing behind
- * the first check is reached.  One mutation in eight is left as it comes.
+ * Without it nearly every change of the header's length is a file whose header ends at the wrong byte, and nothing
+ * behind the first check is reached.  One mutation in eight is left as it comes.
  */
 #ifndef MOVIEBERT_FUZZ_HEADER_MUTATOR_H
 #define MOVIEBERT_FUZZ_HEADER_MUTATOR_H

@@ -60,8 +60,7 @@ model(const char *name, tiny_model *tiny)
 	fwrite(bytes, 1, size, out);
 	fclose(out);
 	out = create("image", name);
-	if (mb_model_open(&opened, bytes, size, &err) != MB_OK ||
-		mb_image_write(opened, fileno(out), NULL, &err) != MB_OK)
+	if (mb_model_open(&opened, bytes, size, &err) != MB_OK || mb_image_write(opened, fileno(out), NULL, &err) != MB_OK)
 	{
 		fprintf(stderr, "%s: %s\n", name, err.message);
 		exit(1);
@@ -83,11 +82,14 @@ main(void)
 				"{\"__metadata__\":{\"format\":\"pt\",\"n\\u00e9\":\"\\ud83c\\udfac\\n\"},"
 				"\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
 				"\"b\":{\"dtype\":\"F16\",\"shape\":[0,3],\"data_offsets\":[16,16]},"
-				"\"c\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[16,22]}}", 22);
+				"\"c\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[16,22]}}",
+				22);
 	safetensors("overlap",
 				"{\"a\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]},"
-				"\"b\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8);
-	safetensors("overflow", "{\"a\":{\"dtype\":\"I64\",\"shape\":[4294967296,4294967296,16],\"data_offsets\":[0,0]}}", 0);
+				"\"b\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+				8);
+	safetensors("overflow", "{\"a\":{\"dtype\":\"I64\",\"shape\":[4294967296,4294967296,16],\"data_offsets\":[0,0]}}",
+				0);
 
 	model("tagger", tiny_model_new());
 

@@ -45,7 +45,8 @@ use_image(const mb_image *image)
 	ids[n + 1] = mb_tokenizer_sep_id(&image->tokenizer);
 	length = (int32_t) n + 2;
 	workspace_size = mb_encoder_workspace_size(image, (size_t) length, (size_t) length);
-	if (workspace_size == 0 || workspace_size > ((size_t) 64 << 20) || posix_memalign(&workspace, 64, workspace_size) != 0)
+	if (workspace_size == 0 || workspace_size > ((size_t) 64 << 20) ||
+		posix_memalign(&workspace, 64, workspace_size) != 0)
 		return;
 	pooled = malloc((size_t) image->config.hidden_size * sizeof(float));
 	logits = malloc(((size_t) image->pipeline.num_labels + 1) * sizeof(float));

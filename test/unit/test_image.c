@@ -99,7 +99,8 @@ write_image(const mb_model *model, size_t *size)
 	return bytes;
 }
 
-/* ---- round trip ----------------------------------------------------------------------------------------------------- */
+/* ---- round trip -----------------------------------------------------------------------------------------------------
+ */
 
 static void
 expect_floats(const mb_model *model, const char *name, const float *values)
@@ -237,7 +238,8 @@ expect_round_trip(tiny_model *tiny)
 	expect_tags(model, &image);
 	/* The word embeddings come last, and end the file. */
 	assert_ptr_equal((const char *) image.base + image.hot_size, image.word_embeddings);
-	assert_int_equal(image.hot_size + ((size_t) model->config.vocab_size * (size_t) model->config.hidden_size * 4 + 63) / 64 * 64,
+	assert_int_equal(image.hot_size +
+						 ((size_t) model->config.vocab_size * (size_t) model->config.hidden_size * 4 + 63) / 64 * 64,
 					 size);
 	mb_image_close(&image);
 	free(bytes);
@@ -281,7 +283,8 @@ images_hold_what_the_model_holds(void **state)
 	expect_round_trip(tiny);
 }
 
-/* ---- damage --------------------------------------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------------------------------
+ */
 
 static void
 expect_damaged(const char *name, const void *bytes, size_t size, const char *expected)
@@ -433,7 +436,8 @@ hostile_headers_are_corrupt(void **state)
 
 	/* What the sections say. */
 	memcpy(bytes, &good, sizeof(good));
-	assert_true(image_layout_of(&at, &o.model->config, &o.model->pipeline, false, good.vocabulary_bytes, good.tag_bytes));
+	assert_true(
+		image_layout_of(&at, &o.model->config, &o.model->pipeline, false, good.vocabulary_bytes, good.tag_bytes));
 	assert_int_equal(at.total, size);
 	tag = (image_tag *) (void *) (bytes + at.tags + sizeof(image_tag));
 	tag->name_at += 1000;
@@ -448,7 +452,8 @@ hostile_headers_are_corrupt(void **state)
 	close_tiny(&o);
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------------------------------
+ */
 
 static void
 failing_writes_are_told(void **state)
@@ -533,7 +538,8 @@ writing_can_be_cancelled(void **state)
 	int fd = new_file(), asked;
 
 	(void) state;
-	tiny_model_replace(tiny, "moviebert.config", "\"max_position_embeddings\": 16", "\"max_position_embeddings\": 120000");
+	tiny_model_replace(tiny, "moviebert.config", "\"max_position_embeddings\": 16",
+					   "\"max_position_embeddings\": 120000");
 	tiny_model_put(tiny, "embeddings.position_embeddings.weight", MB_F32, 120000, 8);
 	o = open_tiny(tiny);
 	assert_int_equal(mb_image_write(o.model, fd, &interrupt, &err), MB_OK);
@@ -557,12 +563,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(images_hold_what_the_model_holds),
-		cmocka_unit_test(truncated_images_are_corrupt),
-		cmocka_unit_test(damaged_headers_are_corrupt),
-		cmocka_unit_test(hostile_headers_are_corrupt),
-		cmocka_unit_test(failing_writes_are_told),
-		cmocka_unit_test(writing_can_be_cancelled),
+		cmocka_unit_test(images_hold_what_the_model_holds), cmocka_unit_test(truncated_images_are_corrupt),
+		cmocka_unit_test(damaged_headers_are_corrupt),      cmocka_unit_test(hostile_headers_are_corrupt),
+		cmocka_unit_test(failing_writes_are_told),          cmocka_unit_test(writing_can_be_cancelled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

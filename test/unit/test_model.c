@@ -18,11 +18,12 @@
 #include "test/unit/failing_disk.h"
 #include "test/unit/tiny_model.h"
 
-/* ---- hostile metadata ----------------------------------------------------------------------------------------------- */
+/* ---- hostile metadata -----------------------------------------------------------------------------------------------
+ */
 
 typedef struct hostile_metadata
 {
-	const char *key;      /* without "moviebert." */
+	const char *key;       /* without "moviebert." */
 	const char *from, *to; /* from NULL: the whole value; to NULL as well: removed */
 	mb_status status;
 	const char *expected; /* in "message|detail|hint" */
@@ -43,8 +44,10 @@ static const hostile_metadata metadata[] = {
 	/* config: kinds of models */
 	{"config", "\"bert\"", "7", MB_CORRUPT, "member \"model_type\" of metadata moviebert.config is not a string"},
 	{"config", "\"bert\"", "\"roberta\"", MB_UNSUPPORTED,
-	 "model type \"roberta\" is not supported|RoBERTa counts positions from 2 and has a byte-level BPE tokenizer.|Choose"},
-	{"config", "\"bert\"", "\"xlm-roberta\"", MB_UNSUPPORTED, "model type \"xlm-roberta\" is not supported|XLM-RoBERTa"},
+	 "model type \"roberta\" is not supported|RoBERTa counts positions from 2 and has a byte-level BPE "
+	 "tokenizer.|Choose"},
+	{"config", "\"bert\"", "\"xlm-roberta\"", MB_UNSUPPORTED,
+	 "model type \"xlm-roberta\" is not supported|XLM-RoBERTa"},
 	{"config", "\"bert\"", "\"distilbert\"", MB_UNSUPPORTED, "model type \"distilbert\" is not supported|DistilBERT"},
 	{"config", "\"bert\"", "\"mpnet\"", MB_UNSUPPORTED, "model type \"mpnet\" is not supported|MPNet"},
 	{"config", "\"bert\"", "\"albert\"", MB_UNSUPPORTED, "model type \"albert\" is not supported|ALBERT"},
@@ -60,12 +63,14 @@ static const hostile_metadata metadata[] = {
 	 "BertForPreTraining and BertForSequenceClassification.|To use its encoder without its head"},
 	{"config", "[\"BertForMaskedLM\"]", "[\"BertForQuestionAnswering\"]", MB_UNSUPPORTED,
 	 "architecture \"BertForQuestionAnswering\" is not supported"},
-	{"config", "[\"BertForMaskedLM\"]", "[12]", MB_CORRUPT, "member \"architectures\" of metadata moviebert.config is not"},
+	{"config", "[\"BertForMaskedLM\"]", "[12]", MB_CORRUPT,
+	 "member \"architectures\" of metadata moviebert.config is not"},
 	{"config", "[\"BertForMaskedLM\"]", "\"BertModel\"", MB_CORRUPT, "is not a list of strings"},
 	{"config", "\"bert\"", "\"bert\", \"position_embedding_type\": \"relative_key\"", MB_UNSUPPORTED,
 	 "position embeddings of type \"relative_key\" are not supported"},
 	{"config", "\"bert\"", "\"bert\", \"is_decoder\": true", MB_UNSUPPORTED, "BERT decoders are not supported"},
-	{"config", "\"bert\"", "\"bert\", \"add_cross_attention\": true", MB_UNSUPPORTED, "cross-attention is not supported"},
+	{"config", "\"bert\"", "\"bert\", \"add_cross_attention\": true", MB_UNSUPPORTED,
+	 "cross-attention is not supported"},
 	{"config", "\"bert\"", "\"bert\", \"pruned_heads\": {\"0\": [1]}", MB_UNSUPPORTED, "pruned attention heads"},
 	{"config", "\"bert\"", "\"bert\", \"quantization_config\": {}", MB_UNSUPPORTED, "quantized checkpoints are not"},
 	{"config", "\"bert\"", "\"bert\", \"embedding_size\": 4", MB_UNSUPPORTED, "Embedding size is 4, hidden size 8."},
@@ -78,14 +83,16 @@ static const hostile_metadata metadata[] = {
 	{"config", "\"intermediate_size\": 12, ", "", MB_CORRUPT, "moviebert.config has no \"intermediate_size\""},
 	{"config", "\"max_position_embeddings\": 16, ", "", MB_CORRUPT, "has no \"max_position_embeddings\""},
 	{"config", "\"hidden_size\": 8", "\"hidden_size\": null", MB_CORRUPT, "moviebert.config has no \"hidden_size\""},
-	{"config", "\"hidden_size\": 8", "\"hidden_size\": 8.5", MB_CORRUPT, "\"hidden_size\" of metadata moviebert.config is not"},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": 8.5", MB_CORRUPT,
+	 "\"hidden_size\" of metadata moviebert.config is not"},
 	{"config", "\"hidden_size\": 8", "\"hidden_size\": \"8\"", MB_CORRUPT, "is not a whole number"},
 	{"config", "\"hidden_size\": 8", "\"hidden_size\": true", MB_CORRUPT, "is not a whole number"},
 	{"config", "\"hidden_size\": 8", "\"hidden_size\": 0", MB_CORRUPT, "It is 0; it must be from 1 to 1048576."},
 	{"config", "\"hidden_size\": 8", "\"hidden_size\": -8", MB_CORRUPT, "It is -8; it must be from 1 to 1048576."},
 	{"config", "\"hidden_size\": 8", "\"hidden_size\": 1048577", MB_CORRUPT, "It is 1048577; it must be from 1 to"},
 	{"config", "\"hidden_size\": 8", "\"hidden_size\": 4294967304", MB_CORRUPT, "It is 4294967304; it must be from 1"},
-	{"config", "\"hidden_size\": 8", "\"hidden_size\": 18446744073709551624", MB_CORRUPT, "\"hidden_size\" of metadata"},
+	{"config", "\"hidden_size\": 8", "\"hidden_size\": 18446744073709551624", MB_CORRUPT,
+	 "\"hidden_size\" of metadata"},
 	{"config", "\"hidden_size\": 8", "\"hidden_size\": 1e999", MB_CORRUPT, "real number overflow"},
 	{"config", "\"vocab_size\": 12", "\"vocab_size\": 16777217", MB_CORRUPT, "it must be from 1 to 16777216."},
 	{"config", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": 4097", MB_CORRUPT, "it must be from 0 to 4096."},
@@ -97,7 +104,8 @@ static const hostile_metadata metadata[] = {
 	{"config", "\"max_position_embeddings\": 16", "\"max_position_embeddings\": 2", MB_CORRUPT, "from 3 to 16777216"},
 	{"config", "\"type_vocab_size\": 2", "\"type_vocab_size\": 0", MB_CORRUPT, "\"type_vocab_size\" of metadata"},
 	{"config", "1e-12", "0", MB_CORRUPT, "\"layer_norm_eps\" of metadata moviebert.config is out of range|It is 0;"},
-	{"config", "1e-12", "1e-60", MB_CORRUPT, "\"layer_norm_eps\" of metadata moviebert.config is out of range|It is 0;"},
+	{"config", "1e-12", "1e-60", MB_CORRUPT,
+	 "\"layer_norm_eps\" of metadata moviebert.config is out of range|It is 0;"},
 	{"config", "1e-12", "1e60", MB_CORRUPT, "It is 9.9999999999999995e+59, too large for single precision."},
 	{"config", "1e-12", "\"1e-12\"", MB_CORRUPT, "\"layer_norm_eps\" of metadata moviebert.config is not a number"},
 	/* vocabulary and tokenizer */
@@ -114,29 +122,35 @@ static const hostile_metadata metadata[] = {
 	{"tokenizer", "\"strip_accents\": null, ", "", MB_CORRUPT, "moviebert.tokenizer has no \"strip_accents\""},
 	{"tokenizer", "\"tokenize_chinese_chars\": true, ", "", MB_CORRUPT, "has no \"tokenize_chinese_chars\""},
 	{"tokenizer", "\"split_special_tokens\": false, ", "", MB_CORRUPT, "has no \"split_special_tokens\""},
-	{"tokenizer", "\"do_lower_case\": true", "\"do_lower_case\": 1", MB_CORRUPT, "\"do_lower_case\" of metadata moviebert"},
+	{"tokenizer", "\"do_lower_case\": true", "\"do_lower_case\": 1", MB_CORRUPT,
+	 "\"do_lower_case\" of metadata moviebert"},
 	{"tokenizer", "\"[UNK]\"", "null", MB_CORRUPT, "metadata moviebert.tokenizer has no \"unk_token\""},
 	{"tokenizer", "\"[UNK]\"", "[]", MB_CORRUPT, "\"unk_token\" of metadata moviebert.tokenizer is not a string"},
 	{"tokenizer", "\"[UNK]\"", "\"[unk]\"", MB_CORRUPT, "token \"[unk]\" is missing from the vocabulary"},
 	{"tokenizer", "\"[SEP]\"", "\"\"", MB_CORRUPT, "token \"\" is missing from the vocabulary"},
-	{"tokenizer", "[\"ghost\"]", "\"ghost\"", MB_CORRUPT, "\"additional_special_tokens\" of metadata moviebert.tokenizer"},
+	{"tokenizer", "[\"ghost\"]", "\"ghost\"", MB_CORRUPT,
+	 "\"additional_special_tokens\" of metadata moviebert.tokenizer"},
 	{"tokenizer", "[\"ghost\"]", "[\"ghost\", 7]", MB_CORRUPT, "element 1 of \"additional_special_tokens\""},
 	{"tokenizer", "[\"ghost\"]", "[\"\"]", MB_CORRUPT, "element 0 of \"additional_special_tokens\""},
 	{"tokenizer", "[\"ghost\"]", "[\"goast\"]", MB_CORRUPT, "special token \"goast\" is missing from the vocabulary"},
-	{"tokenizer", "\"[UNK]\"", "\"[UNK]\", \"max_input_chars_per_word\": 0", MB_CORRUPT, "\"max_input_chars_per_word\" of"},
+	{"tokenizer", "\"[UNK]\"", "\"[UNK]\", \"max_input_chars_per_word\": 0", MB_CORRUPT,
+	 "\"max_input_chars_per_word\" of"},
 	/* pooling */
 	{"pooling", NULL, NULL, MB_CORRUPT, "the model file has no metadata \"moviebert.pooling\""},
 	{"pooling", NULL, "null", MB_CORRUPT, "metadata moviebert.pooling is not valid JSON"},
 	{"pooling", "\"mode\": \"mean\", ", "", MB_CORRUPT, "metadata moviebert.pooling has no \"mode\""},
 	{"pooling", "\"mean\"", "\"max\"", MB_UNSUPPORTED,
-	 "\"mode\" of metadata moviebert.pooling is \"max\", which is not supported|There are \"mean\", \"cls\" and \"pooler\"."},
+	 "\"mode\" of metadata moviebert.pooling is \"max\", which is not supported|There are \"mean\", \"cls\" and "
+	 "\"pooler\"."},
 	{"pooling", "\"mean\"", "3", MB_CORRUPT, "member \"mode\" of metadata moviebert.pooling is not a string"},
 	{"pooling", "\"normalize\": true, ", "", MB_CORRUPT, "metadata moviebert.pooling has no \"normalize\""},
-	{"pooling", "\"normalize\": true", "\"normalize\": \"yes\"", MB_CORRUPT, "\"normalize\" of metadata moviebert.pooling"},
+	{"pooling", "\"normalize\": true", "\"normalize\": \"yes\"", MB_CORRUPT,
+	 "\"normalize\" of metadata moviebert.pooling"},
 	{"pooling", "\"max_length\": 16, ", "", MB_CORRUPT, "metadata moviebert.pooling has no \"max_length\""},
 	{"pooling", "\"max_length\": 16", "\"max_length\": 17", MB_CORRUPT, "It is 17; it must be from 3 to 16."},
 	{"pooling", "\"max_length\": 16", "\"max_length\": 2", MB_CORRUPT, "It is 2; it must be from 3 to 16."},
-	{"pooling", "\"windows\"", "\"summary\"", MB_UNSUPPORTED, "\"long_text\" of metadata moviebert.pooling is \"summary\""},
+	{"pooling", "\"windows\"", "\"summary\"", MB_UNSUPPORTED,
+	 "\"long_text\" of metadata moviebert.pooling is \"summary\""},
 	{"pooling", ", \"window_stride\": 7", "", MB_CORRUPT, "metadata moviebert.pooling has no \"window_stride\""},
 	{"pooling", "\"window_stride\": 7", "\"window_stride\": 0", MB_CORRUPT, "It is 0; it must be from 1 to 14."},
 	{"pooling", "\"window_stride\": 7", "\"window_stride\": 15", MB_CORRUPT, "It is 15; it must be from 1 to 14."},
@@ -236,6 +250,21 @@ oversized_metadata_is_refused(void **state)
 	free(text);
 }
 
+/* jansson descends 2,048 levels, so that nobody's stack overflows. */
+static void
+deep_nesting_is_refused(void **state)
+{
+	char text[5010] = "{\"a\":";
+	tiny_model *tiny = tiny_model_new();
+
+	(void) state;
+	memset(text + 5, '[', 5000);
+	tiny_model_set(tiny, "moviebert.card", text);
+	expect_refused("deep nesting", tiny, MB_CORRUPT, "metadata moviebert.card is not valid JSON|Line 1, column 2");
+	expect_refused("deep nesting", tiny, MB_CORRUPT, "maximum parsing depth reached");
+	tiny_model_free(tiny);
+}
+
 /* One more than 2^20 is refused before anything is made of them. */
 static void
 too_many_tags_are_refused(void **state)
@@ -259,7 +288,8 @@ too_many_tags_are_refused(void **state)
 	free(text);
 }
 
-/* ---- hostile tensors ------------------------------------------------------------------------------------------------ */
+/* ---- hostile tensors ------------------------------------------------------------------------------------------------
+ */
 
 static const struct
 {
@@ -270,10 +300,13 @@ static const struct
 	const char *expected;
 } tensors[] = {
 	{"embeddings.word_embeddings.weight", MB_F32, 0, 0, MB_CORRUPT, "\"embeddings.word_embeddings.weight\" is missing"},
-	{"embeddings.position_embeddings.weight", MB_F32, 0, 0, MB_CORRUPT, "\"embeddings.position_embeddings.weight\" is m"},
+	{"embeddings.position_embeddings.weight", MB_F32, 0, 0, MB_CORRUPT,
+	 "\"embeddings.position_embeddings.weight\" is m"},
 	{"embeddings.LayerNorm.bias", MB_F32, 0, 0, MB_CORRUPT, "tensor \"embeddings.LayerNorm.bias\" is missing"},
-	{"encoder.layer.0.attention.self.key.bias", MB_F32, 0, 0, MB_CORRUPT, "tensor \"encoder.layer.0.attention.self.key.b"},
-	{"encoder.layer.0.output.LayerNorm.weight", MB_F32, 0, 0, MB_CORRUPT, "\"encoder.layer.0.output.LayerNorm.weight\""},
+	{"encoder.layer.0.attention.self.key.bias", MB_F32, 0, 0, MB_CORRUPT,
+	 "tensor \"encoder.layer.0.attention.self.key.b"},
+	{"encoder.layer.0.output.LayerNorm.weight", MB_F32, 0, 0, MB_CORRUPT,
+	 "\"encoder.layer.0.output.LayerNorm.weight\""},
 	{"pooler.dense.weight", MB_F32, 0, 0, MB_CORRUPT, "tensor \"pooler.dense.weight\" is missing"},
 	{"pooler.dense.bias", MB_F32, 0, 0, MB_CORRUPT, "tensor \"pooler.dense.bias\" is missing"},
 	{"classifier.weight", MB_F32, 0, 0, MB_CORRUPT, "tensor \"classifier.weight\" is missing"},
@@ -281,27 +314,35 @@ static const struct
 	{"embeddings.word_embeddings.weight", MB_F32, 11, 8, MB_CORRUPT, "It is [11, 8]; the config calls for [12, 8]."},
 	{"embeddings.word_embeddings.weight", MB_F32, 8, 12, MB_CORRUPT, "It is [8, 12]; the config calls for [12, 8]."},
 	{"embeddings.word_embeddings.weight", MB_F32, 96, 0, MB_CORRUPT, "It is [96]; the config calls for [12, 8]."},
-	{"embeddings.position_embeddings.weight", MB_F32, 15, 8, MB_CORRUPT, "It is [15, 8]; the config calls for [16, 8]."},
+	{"embeddings.position_embeddings.weight", MB_F32, 15, 8, MB_CORRUPT,
+	 "It is [15, 8]; the config calls for [16, 8]."},
 	{"embeddings.token_type_embeddings.weight", MB_F32, 1, 8, MB_CORRUPT, "It is [1, 8]; the config calls for [2, 8]."},
 	{"embeddings.LayerNorm.weight", MB_F32, 8, 1, MB_CORRUPT, "It is [8, 1]; the config calls for [8]."},
-	{"encoder.layer.0.attention.self.query.weight", MB_F32, 8, 7, MB_CORRUPT, "It is [8, 7]; the config calls for [8, 8]"},
-	{"encoder.layer.0.intermediate.dense.weight", MB_F32, 8, 12, MB_CORRUPT, "It is [8, 12]; the config calls for [12, 8"},
+	{"encoder.layer.0.attention.self.query.weight", MB_F32, 8, 7, MB_CORRUPT,
+	 "It is [8, 7]; the config calls for [8, 8]"},
+	{"encoder.layer.0.intermediate.dense.weight", MB_F32, 8, 12, MB_CORRUPT,
+	 "It is [8, 12]; the config calls for [12, 8"},
 	{"encoder.layer.0.output.dense.weight", MB_F32, 12, 8, MB_CORRUPT, "It is [12, 8]; the config calls for [8, 12]."},
 	{"encoder.layer.0.output.dense.bias", MB_F32, 12, 0, MB_CORRUPT, "It is [12]; the config calls for [8]."},
 	{"pooler.dense.weight", MB_F32, 8, 9, MB_CORRUPT, "It is [8, 9]; the config calls for [8, 8]."},
 	{"classifier.bias", MB_F32, 4, 0, MB_CORRUPT, "It is [4]; the config calls for [3]."},
 	{"cls.predictions.bias", MB_F32, 11, 0, MB_CORRUPT, "It is [11]; the config calls for [12]."},
 	{"cls.predictions.transform.dense.weight", MB_F32, 8, 4, MB_CORRUPT, "It is [8, 4]; the config calls for [8, 8]."},
-	{"cls.predictions.decoder.weight", MB_F32, 8, 12, MB_CORRUPT, "tensor \"cls.predictions.decoder.weight\" has the wrong"},
+	{"cls.predictions.decoder.weight", MB_F32, 8, 12, MB_CORRUPT,
+	 "tensor \"cls.predictions.decoder.weight\" has the wrong"},
 	{"embeddings.word_embeddings.weight", MB_I8, 12, 8, MB_UNSUPPORTED,
 	 "tensor \"embeddings.word_embeddings.weight\" is of type I8|Weights may be F32, F16 or BF16."},
 	{"encoder.layer.0.output.dense.weight", MB_F64, 8, 12, MB_UNSUPPORTED, "output.dense.weight\" is of type F64"},
-	{"encoder.layer.0.output.dense.weight", MB_F8_E4M3, 8, 12, MB_UNSUPPORTED, "output.dense.weight\" is of type F8_E4M3"},
+	{"encoder.layer.0.output.dense.weight", MB_F8_E4M3, 8, 12, MB_UNSUPPORTED,
+	 "output.dense.weight\" is of type F8_E4M3"},
 	{"classifier.weight", MB_I64, 3, 8, MB_UNSUPPORTED, "tensor \"classifier.weight\" is of type I64"},
 	{"cls.predictions.bias", MB_U8, 12, 0, MB_UNSUPPORTED, "tensor \"cls.predictions.bias\" is of type U8"},
-	{"embeddings.position_ids", MB_I64, 1, 16, MB_CORRUPT, "tensor \"embeddings.position_ids\" does not belong to the model"},
-	{"encoder.layer.1.output.dense.bias", MB_F32, 8, 0, MB_CORRUPT, "tensor \"encoder.layer.1.output.dense.bias\" does not"},
-	{"bert.embeddings.LayerNorm.bias", MB_F32, 8, 0, MB_CORRUPT, "tensor \"bert.embeddings.LayerNorm.bias\" does not belong"},
+	{"embeddings.position_ids", MB_I64, 1, 16, MB_CORRUPT,
+	 "tensor \"embeddings.position_ids\" does not belong to the model"},
+	{"encoder.layer.1.output.dense.bias", MB_F32, 8, 0, MB_CORRUPT,
+	 "tensor \"encoder.layer.1.output.dense.bias\" does not"},
+	{"bert.embeddings.LayerNorm.bias", MB_F32, 8, 0, MB_CORRUPT,
+	 "tensor \"bert.embeddings.LayerNorm.bias\" does not belong"},
 	{"cls.seq_relationship.bias", MB_F32, 2, 0, MB_CORRUPT, "tensor \"cls.seq_relationship.bias\" does not belong"},
 };
 
@@ -341,7 +382,8 @@ tensors_and_metadata_that_disagree_are_refused(void **state)
 	tiny_model_replace(tiny, "moviebert.pooling", "\"mean\"", "\"pooler\"");
 	tiny_model_drop(tiny, "pooler.dense.weight");
 	tiny_model_drop(tiny, "pooler.dense.bias");
-	expect_refused("pooling by a pooler that is not there", tiny, MB_CORRUPT, "tensor \"pooler.dense.weight\" is missing");
+	expect_refused("pooling by a pooler that is not there", tiny, MB_CORRUPT,
+				   "tensor \"pooler.dense.weight\" is missing");
 	tiny_model_free(tiny);
 
 	tiny = tiny_model_new();
@@ -430,7 +472,8 @@ damage_in_a_real_file_is_survived(void **state)
 	tiny_model_free(tiny);
 }
 
-/* ---- good models ---------------------------------------------------------------------------------------------------- */
+/* ---- good models ----------------------------------------------------------------------------------------------------
+ */
 
 static mb_model *
 open_bytes(const void *bytes, size_t size)
@@ -586,7 +629,8 @@ static void
 make_old(tiny_model *tiny)
 {
 	make_encoder(tiny);
-	tiny_model_replace(tiny, "moviebert.config", "\"architectures\": [\"BertForMaskedLM\"], \"model_type\": \"bert\", ", "");
+	tiny_model_replace(tiny, "moviebert.config", "\"architectures\": [\"BertForMaskedLM\"], \"model_type\": \"bert\", ",
+					   "");
 	tiny_model_replace(tiny, "moviebert.config", "\"hidden_size\": 8", "\"hidden_size\": 8.0");
 	tiny_model_replace(tiny, "moviebert.config", "\"type_vocab_size\": 2, \"layer_norm_eps\": 1e-12, ", "");
 	tiny_model_replace(tiny, "moviebert.config", "\"gelu\"", "null");
@@ -606,7 +650,8 @@ kinds_follow_from_the_file(void **state)
 	expect_kind("encoder", "BertModel", make_old);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------------------
+ */
 
 static char folder[] = "/tmp/moviebert-test-XXXXXX";
 static char path[64], tagged[64], temporary[70];
@@ -688,7 +733,10 @@ files_are_opened_or_refused(void **state)
 }
 
 static float head_weight[2 * 8], head_bias[2] = {-1.5f, 2.25f};
-static const mb_tag head_tags[2] = {{"n\xc3\xa9" "o-noir \"x\"\n", 0.3f, 17}, {"love", NAN, -1}};
+static const mb_tag head_tags[2] = {{"n\xc3\xa9"
+									 "o-noir \"x\"\n",
+									 0.3f, 17},
+									{"love", NAN, -1}};
 
 static mb_head
 some_head(void)
@@ -809,7 +857,8 @@ wrong_heads_are_refused(void **state)
 	mb_model *base = open_bytes(bytes, size);
 	float bad_weight[16] = {0}, bad_bias[2] = {0, INFINITY};
 	const mb_tag twice[2] = {{"a", NAN, -1}, {"a", NAN, -1}}, nameless[2] = {{"a", NAN, -1}, {"", NAN, -1}};
-	const mb_tag no_utf8[2] = {{"a", NAN, -1}, {"\xff", NAN, -1}}, no_number[2] = {{"a", -INFINITY, -1}, {"b", NAN, -1}};
+	const mb_tag no_utf8[2] = {{"a", NAN, -1}, {"\xff", NAN, -1}},
+				 no_number[2] = {{"a", -INFINITY, -1}, {"b", NAN, -1}};
 	struct
 	{
 		mb_head head;
@@ -833,7 +882,8 @@ wrong_heads_are_refused(void **state)
 	cases[5].head.tags = nameless, cases[5].expected = "a tag cannot have an empty name";
 	cases[6].head.tags = no_utf8, cases[6].expected = "the name of tag \"?\" is not valid UTF-8";
 	cases[7].head.tags = no_number, cases[7].expected = "the threshold of tag \"a\" is not finite";
-	cases[8].head.card_json = "[]", cases[8].status = MB_CORRUPT, cases[8].expected = "the head's card is not a JSON object";
+	cases[8].head.card_json = "[]", cases[8].status = MB_CORRUPT,
+	cases[8].expected = "the head's card is not a JSON object";
 	for (int i = 0; i < 9; i++)
 	{
 		if (mb_model_write_with_head(base, &cases[i].head, tagged, &err) != cases[i].status ||
@@ -882,6 +932,7 @@ main(void)
 		cmocka_unit_test(kinds_follow_from_the_file),
 		cmocka_unit_test(hostile_metadata_is_refused),
 		cmocka_unit_test(oversized_metadata_is_refused),
+		cmocka_unit_test(deep_nesting_is_refused),
 		cmocka_unit_test(too_many_tags_are_refused),
 		cmocka_unit_test(hostile_tensors_are_refused),
 		cmocka_unit_test(tensors_and_metadata_that_disagree_are_refused),

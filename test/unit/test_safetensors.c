@@ -18,7 +18,8 @@
 #include "moviebert/safetensors.h"
 #include "test/unit/failing_disk.h"
 
-/* ---- hostile headers ------------------------------------------------------------------------------------------------ */
+/* ---- hostile headers ------------------------------------------------------------------------------------------------
+ */
 
 #define METADATA "\"__metadata__\":{\"format\":\"pt\",\"note\":\"caf\\u00e9\"}"
 #define TENSOR_A "\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}"
@@ -87,14 +88,16 @@ typedef struct hostile
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 static const hostile headers[] = {
 	/* JSON itself */
-	{"white space before the brace", "{", " {", MB_CORRUPT, "Byte 8 of the file: there should be \"{\" at the header's"},
+	{"white space before the brace", "{", " {", MB_CORRUPT,
+	 "Byte 8 of the file: there should be \"{\" at the header's"},
 	{"a list", "{", "[", MB_CORRUPT, "there should be \"{\" at the header's start"},
 	{"no closing brace", "[22,23]}}", "[22,23]}", MB_CORRUPT, "the header ends within the header"},
-	{"nothing behind a comma", "[22,23]}}", "[22,23]},", MB_CORRUPT, "ends where there should be \"\"\" before a tensor"},
-	{"trailing comma", "[22,23]}}", "[22,23]},}", MB_CORRUPT, "there should be \"\"\" before a tensor's name"},
+	{"nothing behind a comma", "[22,23]}}", "[22,23]},", MB_CORRUPT,
+	 "ends where there should be a double quote before a tensor"},
+	{"trailing comma", "[22,23]}}", "[22,23]},}", MB_CORRUPT, "there should be a double quote before a tensor's name"},
 	{"missing comma", "},\"b\"", "}\"b\"", MB_CORRUPT, "there should be \",\" or \"}\" in the header"},
-	{"missing colon", "\"a\":{", "\"a\"{", MB_CORRUPT, "there should be \":\" after a tensor's name"},
-	{"name without quotes", "\"a\":{", "a:{", MB_CORRUPT, "there should be \"\"\" before a tensor's name"},
+	{"missing colon", "\"a\":{", "\"a\"{", MB_CORRUPT, "there should be a colon after a tensor's name"},
+	{"name without quotes", "\"a\":{", "a:{", MB_CORRUPT, "there should be a double quote before a tensor's name"},
 	{"a second object behind", "[22,23]}}", "[22,23]}}{}", MB_CORRUPT, "there is something behind the header's end"},
 	{"NUL behind the object", "[22,23]}}", "[22,23]}}\0", MB_CORRUPT, "something behind the header's end", 10},
 	{"comment", "},\"b\"", "},/**/\"b\"", MB_CORRUPT, "before a tensor's name"},
@@ -116,15 +119,19 @@ static const hostile headers[] = {
 	{"string without end", "[22,23]}}", "[22,23]},\"x", MB_CORRUPT, "the header ends within a string"},
 	{"escape at the end", "[22,23]}}", "[22,23]},\"xy\\", MB_CORRUPT, "the header ends within a string"},
 	/* __metadata__ */
-	{"metadata a list", "{\"format\":\"pt\",\"note\":\"caf\\u00e9\"}", "[]", MB_CORRUPT, "__metadata__ is not an object"},
-	{"metadata null", "{\"format\":\"pt\",\"note\":\"caf\\u00e9\"}", "null", MB_CORRUPT, "__metadata__ is not an object"},
+	{"metadata a list", "{\"format\":\"pt\",\"note\":\"caf\\u00e9\"}", "[]", MB_CORRUPT,
+	 "__metadata__ is not an object"},
+	{"metadata null", "{\"format\":\"pt\",\"note\":\"caf\\u00e9\"}", "null", MB_CORRUPT,
+	 "__metadata__ is not an object"},
 	{"metadata value a number", "\"pt\"", "1", MB_CORRUPT, "value of \"format\" in __metadata__ is not a string"},
-	{"metadata value an object", "\"caf\\u00e9\"", "{\"x\":\"y\"}", MB_CORRUPT, "value of \"note\" in __metadata__ is not"},
+	{"metadata value an object", "\"caf\\u00e9\"", "{\"x\":\"y\"}", MB_CORRUPT,
+	 "value of \"note\" in __metadata__ is not"},
 	{"metadata value null", "\"caf\\u00e9\"", "null", MB_CORRUPT, "value of \"note\" in __metadata__ is not a string"},
 	{"metadata key twice", "\"note\"", "\"format\"", MB_CORRUPT, "__metadata__ has \"format\" twice"},
 	{"metadata key twice, once escaped", "\"note\"", "\"form\\u0061t\"", MB_CORRUPT, "has \"format\" twice"},
 	{"metadata twice", TENSOR_A, METADATA "," TENSOR_A, MB_CORRUPT, "__metadata__ is there twice"},
-	{"metadata without end", VALID, "{\"__metadata__\":{\"format\":\"pt\"", MB_CORRUPT, "the header ends within __metadata__"},
+	{"metadata without end", VALID, "{\"__metadata__\":{\"format\":\"pt\"", MB_CORRUPT,
+	 "the header ends within __metadata__"},
 	{"metadata with a number for a key", "\"note\":", "7:", MB_CORRUPT, "before a key of __metadata__"},
 	{"metadata without a colon", "\"format\":", "\"format\" ", MB_CORRUPT, "after a key of __metadata__"},
 	{"metadata without a comma", "\"pt\",", "\"pt\" ", MB_CORRUPT, "\",\" or \"}\" in __metadata__"},
@@ -137,8 +144,10 @@ static const hostile headers[] = {
 	 "tensor \"s\" is not described in full|Its entry has no \"dtype\"."},
 	{"entry without end", TENSOR_A "," TENSOR_B "," TENSOR_E "," TENSOR_S "}", "\"a\":{\"dtype\":\"F32\"", MB_CORRUPT,
 	 "the header ends within a tensor's entry"},
-	{"no dtype", "\"dtype\":\"F32\",", "", MB_CORRUPT, "tensor \"a\" is not described in full|Its entry has no \"dtype\"."},
-	{"no shape", "\"shape\":[2,2],", "", MB_CORRUPT, "tensor \"a\" is not described in full|Its entry has no \"shape\"."},
+	{"no dtype", "\"dtype\":\"F32\",", "", MB_CORRUPT,
+	 "tensor \"a\" is not described in full|Its entry has no \"dtype\"."},
+	{"no shape", "\"shape\":[2,2],", "", MB_CORRUPT,
+	 "tensor \"a\" is not described in full|Its entry has no \"shape\"."},
 	{"no offsets", ",\"data_offsets\":[0,16]", "", MB_CORRUPT,
 	 "tensor \"a\" is not described in full|Its entry has no \"data_offsets\"."},
 	{"unknown member", "\"shape\":[3]", "\"shape\":[3],\"stride\":[1]", MB_CORRUPT,
@@ -171,7 +180,8 @@ static const hostile headers[] = {
 	 "tensor \"a\" has a shape whose size overflows"},
 	{"bytes overflow", "[3]", "[4611686018427387907]", MB_CORRUPT, "tensor \"b\" has a shape whose size overflows"},
 	{"nine dimensions", "[2,2]", "[2,2,1,1,1,1,1,1,1]", MB_LIMIT, "tensor \"a\" has too many dimensions"},
-	{"shape without end", VALID, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2", MB_CORRUPT, "the header ends within a shape"},
+	{"shape without end", VALID, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2", MB_CORRUPT,
+	 "the header ends within a shape"},
 	{"shape with a hole", "[2,2]", "[2,,2]", MB_CORRUPT, "a dimension of tensor \"a\" is not a number"},
 	{"shape closed by a brace", "[3]", "[3}", MB_CORRUPT, "\",\" or \"]\" in a shape"},
 	{"shape too small", "[2,2]", "[2,1]", MB_CORRUPT, "It has 16 bytes; they call for 8."},
@@ -182,7 +192,8 @@ static const hostile headers[] = {
 	{"three offsets", "[16,22]", "[16,22,22]", MB_CORRUPT, "the data_offsets of tensor \"b\" are not two"},
 	{"offset negative", "[0,16]", "[-16,0]", MB_CORRUPT, "an offset of tensor \"a\" is negative"},
 	{"offset fractional", "[0,16]", "[0.5,16.5]", MB_CORRUPT, "an offset of tensor \"a\" is not a whole number"},
-	{"offset of 2^64", "[0,16]", "[0,18446744073709551616]", MB_CORRUPT, "an offset of tensor \"a\" is larger than 2^63"},
+	{"offset of 2^64", "[0,16]", "[0,18446744073709551616]", MB_CORRUPT,
+	 "an offset of tensor \"a\" is larger than 2^63"},
 	{"offset a string", "[16,22]", "[\"16\",22]", MB_CORRUPT, "an offset of tensor \"b\" is not a number"},
 	{"offsets reversed", "[0,16]", "[16,0]", MB_CORRUPT, "tensor \"a\" ends before it begins"},
 	{"offset beyond the data", "[22,23]", "[23,24]", MB_CORRUPT,
@@ -259,7 +270,7 @@ hostile_sizes_are_refused(void **state)
 		const char *expected;
 	} sizes[] = {
 		{"no header", 0, "there should be \"{\" at the header's start"},
-		{"header of one byte", 1, "ends where there should be \"\"\" before a tensor's name"},
+		{"header of one byte", 1, "ends where there should be a double quote before a tensor's name"},
 		{"header over the end by 1", strlen(VALID) + VALID_DATA + 1, "the safetensors file ends within its header"},
 		{"header of the largest size", MB_SAFETENSORS_MAX_HEADER, "the safetensors file ends within its header"},
 		{"header over the limit", MB_SAFETENSORS_MAX_HEADER + 1, "the file is not a safetensors file"},
@@ -378,7 +389,8 @@ messages_are_printable(void **state)
 	free(f.bytes);
 }
 
-/* ---- valid files ---------------------------------------------------------------------------------------------------- */
+/* ---- valid files ----------------------------------------------------------------------------------------------------
+ */
 
 static void
 a_valid_file_is_read(void **state)
@@ -436,9 +448,11 @@ unusual_files_are_read(void **state)
 		{"{\"\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, 1},
 		{"{\"x\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775807],\"data_offsets\":[0,0]}}", 0, 1},
 		{"{\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-		 "\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 2, 2},
+		 "\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+		 2, 2},
 		{"{\"x\":{\"d\\u0074ype\":\"\\u00468_E5M2\",\"shape\":[1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1, 1},
-		{"{\"\\ud83c\\udfac\\\"\\\\\\/\\b\\f\\n\\r\\t\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2, 1},
+		{"{\"\\ud83c\\udfac\\\"\\\\\\/\\b\\f\\n\\r\\t\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2,
+		 1},
 	};
 	mb_safetensors *opened;
 	mb_error err;
@@ -458,7 +472,8 @@ unusual_files_are_read(void **state)
 	}
 }
 
-/* ---- conversion ----------------------------------------------------------------------------------------------------- */
+/* ---- conversion -----------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t
 bits_of(float value)
@@ -504,8 +519,8 @@ bfloats_and_floats_are_exact(void **state)
 	unsigned char *unaligned = calloc(2 * 65536 + 3, 1);
 	float *out = malloc(65536 * sizeof(float));
 	mb_tensor t = {"b", MB_BF16, 2, {256, 256}, unaligned + 3, 2 * 65536};
-	const uint32_t singles[] = {0, 0x80000000, 1, 0x007fffff, 0x00800000, 0x7f7fffff, 0x7f800000, 0xff800000,
-								0x7fc00001, 0x7f800001, 0x3f800001, 0xc2f6e979};
+	const uint32_t singles[] = {0,          0x80000000, 1,          0x007fffff, 0x00800000, 0x7f7fffff,
+								0x7f800000, 0xff800000, 0x7fc00001, 0x7f800001, 0x3f800001, 0xc2f6e979};
 
 	(void) state;
 	for (unsigned i = 0; i < 65536; i++)
@@ -541,7 +556,8 @@ bfloats_and_floats_are_exact(void **state)
 	free(unaligned);
 }
 
-/* ---- the writer ----------------------------------------------------------------------------------------------------- */
+/* ---- the writer -----------------------------------------------------------------------------------------------------
+ */
 
 static char folder[] = "/tmp/moviebert-test-XXXXXX";
 static char path[64], temporary[70];
@@ -567,10 +583,8 @@ remove_folder(void **state)
 
 static const float some_floats[6] = {1, 2, 3, 4, 5, 6};
 static const mb_tensor some_tensors[] = {
-	{"byte", MB_U8, 0, {0}, "\x7f", 1},
-	{"z", MB_F32, 2, {3, 2}, some_floats, 24},
-	{"half", MB_F16, 1, {1}, "\x00\x3c", 2},
-	{"a \"quoted\" \xf0\x9f\x8e\xac", MB_F32, 1, {1}, some_floats, 4},
+	{"byte", MB_U8, 0, {0}, "\x7f", 1},      {"z", MB_F32, 2, {3, 2}, some_floats, 24},
+	{"half", MB_F16, 1, {1}, "\x00\x3c", 2}, {"a \"quoted\" \xf0\x9f\x8e\xac", MB_F32, 1, {1}, some_floats, 4},
 	{"nothing", MB_I64, 2, {0, 5}, "", 0},
 };
 static const mb_metadata some_metadata[] = {
@@ -659,8 +673,12 @@ wrong_arguments_are_refused(void **state)
 	} cases[] = {
 		{{good, good}, {{"a", ""}, {"b", ""}}, "tensor \"z\" is given twice"},
 		{{good, {"__metadata__", MB_U8, 0, {0}, "", 1}}, {{"a", ""}, {"b", ""}}, "a tensor cannot be named"},
-		{{good, {"x\xff", MB_U8, 0, {0}, "", 1}}, {{"a", ""}, {"b", ""}}, "the name of tensor \"x?\" is not valid UTF-8"},
-		{{good, {"x", MB_U8, 0, {0}, "", 2}}, {{"a", ""}, {"b", ""}}, "the size of tensor \"x\" is not that of its shape"},
+		{{good, {"x\xff", MB_U8, 0, {0}, "", 1}},
+		 {{"a", ""}, {"b", ""}},
+		 "the name of tensor \"x?\" is not valid UTF-8"},
+		{{good, {"x", MB_U8, 0, {0}, "", 2}},
+		 {{"a", ""}, {"b", ""}},
+		 "the size of tensor \"x\" is not that of its shape"},
 		{{good, {"x", MB_U8, 1, {-1}, "", 1}}, {{"a", ""}, {"b", ""}}, "the size of tensor \"x\""},
 		{{good, {"x", MB_F64, 2, {INT64_MAX, 2}, "", 1}}, {{"a", ""}, {"b", ""}}, "the size of tensor \"x\""},
 		{{good, {"x", MB_U8, 9, {1}, "", 1}}, {{"a", ""}, {"b", ""}}, "tensor \"x\" has 9 dimensions"},

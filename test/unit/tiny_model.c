@@ -17,11 +17,13 @@ static const char config[] =
 	"\"type_vocab_size\": 2, \"layer_norm_eps\": 1e-12, \"hidden_act\": \"gelu\"}";
 static const char vocab[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nghost\nlove\n##s\n.\n\xc3\xa9\n";
 static const char tokenizer[] =
-	"{\"do_lower_case\": true, \"strip_accents\": null, \"tokenize_chinese_chars\": true, \"split_special_tokens\": false, "
+	"{\"do_lower_case\": true, \"strip_accents\": null, \"tokenize_chinese_chars\": true, \"split_special_tokens\": "
+	"false, "
 	"\"unk_token\": \"[UNK]\", \"cls_token\": \"[CLS]\", \"sep_token\": \"[SEP]\", \"pad_token\": \"[PAD]\", "
 	"\"mask_token\": \"[MASK]\", \"additional_special_tokens\": [\"ghost\"]}";
-static const char pooling[] = "{\"mode\": \"mean\", \"normalize\": true, \"max_length\": 16, \"long_text\": \"windows\", "
-							  "\"window_stride\": 7}";
+static const char pooling[] =
+	"{\"mode\": \"mean\", \"normalize\": true, \"max_length\": 16, \"long_text\": \"windows\", "
+	"\"window_stride\": 7}";
 static const char tags[] = "[{\"name\": \"horror\", \"threshold\": 0.25, \"support\": 12}, "
 						   "{\"name\": \"film d'\xc3\xa9t\xc3\xa9\", \"threshold\": null, \"support\": null}, "
 						   "{\"name\": \"love\"}]";
