@@ -74,6 +74,7 @@ map_file(const char *path, mb_image *image, bool *found, mb_error *err)
 		CloseTransientFile(fd);
 		return mb_fail(err, MB_CORRUPT, "the model image is empty");
 	}
+	/* Not populated: measured, faults that map 16 pages or a large folio each cost less than having all pages mapped. */
 	base = mmap(NULL, info.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		ereport(ERROR,
@@ -84,18 +85,6 @@ map_file(const char *path, mb_image *image, bool *found, mb_error *err)
 	if (status != MB_OK)
 		munmap(base, info.st_size);
 	return status;
-}
-
-/*
- * One call of the kernel for the pages that every inference touches, in place of thousands of page faults in the first.
- * Advice: where the kernel does not know it, the faults come as they come.
- */
-static void
-touch_hot_pages(const mb_image *image)
-{
-#ifdef MADV_POPULATE_READ
-	(void) madvise(unconstify(void *, image->base), image->hot_size, MADV_POPULATE_READ);
-#endif
 }
 
 void
@@ -274,7 +263,6 @@ BertMapImage(const BertModelRow *row, mb_image *image)
 	}
 	if (status != MB_OK)
 		BertRaise(status, &err);
-	touch_hot_pages(image);
 }
 
 void

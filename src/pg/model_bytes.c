@@ -174,9 +174,16 @@ BertBytesFromFile(BertBytes *bytes, const char *path)
 	spool_end(&spool, bytes);
 }
 
+/* name is NULL as long as no model stands for the chunks. */
 pg_noreturn static void
-incomplete(const char *name, const char *detail)
+incomplete(const char *name, const char *sha256, const char *detail)
 {
+	if (name == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("the chunks with SHA-256 %.16s... are not a whole model file", sha256),
+				errdetail_internal("%s", detail),
+				errhint("Delete them from bert_model_chunk, and put the whole file there."));
 	ereport(ERROR,
 			errcode(ERRCODE_DATA_CORRUPTED),
 			errmsg("model \"%s\" is damaged in the database", name),
@@ -207,14 +214,14 @@ BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name)
 
 		CHECK_FOR_INTERRUPTS();
 		if (seq != expected)
-			incomplete(name, psprintf(_("Chunk %d is missing."), expected));
+			incomplete(name, sha256, psprintf(_("Chunk %d is missing."), expected));
 		if (ended)
-			incomplete(name, psprintf(_("Chunk %d is short, though it is not the last one."), expected - 1));
+			incomplete(name, sha256, psprintf(_("Chunk %d is short, though it is not the last one."), expected - 1));
 		value = heap_getattr(tuple, Anum_bert_model_chunk_data, desc, &isnull);
 		data = DatumGetByteaPP(value);
 		size = VARSIZE_ANY_EXHDR(data);
 		if (size > MB_CHUNK_SIZE)
-			incomplete(name, psprintf(_("Chunk %d is longer than %d bytes."), seq, MB_CHUNK_SIZE));
+			incomplete(name, sha256, psprintf(_("Chunk %d is longer than %d bytes."), seq, MB_CHUNK_SIZE));
 		ended = size < MB_CHUNK_SIZE;
 		spool_add(&spool, VARDATA_ANY(data), size);
 		if ((Pointer) data != DatumGetPointer(value))
@@ -225,7 +232,7 @@ BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name)
 	index_close(index, AccessShareLock);
 	table_close(chunks, AccessShareLock);
 	if (expected == 0)
-		incomplete(name, _("It has no chunks."));
+		incomplete(name, sha256, _("There are no chunks."));
 	spool_end(&spool, bytes);
 	if (strcmp(bytes->sha256, sha256) != 0)
 	{
@@ -233,7 +240,7 @@ BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name)
 
 		strlcpy(actual, bytes->sha256, sizeof(actual));
 		BertBytesRelease(bytes);
-		incomplete(name, psprintf(_("Its chunks have SHA-256 %.16s..., but it was stored as %.16s..."), actual, sha256));
+		incomplete(name, sha256, psprintf(_("Their bytes have SHA-256 %.16s..., but should have %.16s..."), actual, sha256));
 	}
 }
 

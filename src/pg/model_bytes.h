@@ -18,7 +18,7 @@ extern void BertBytesOf(BertBytes *bytes, const char *data, size_t size);
 /* From a file of the server, which may change under our hands. */
 extern void BertBytesFromFile(BertBytes *bytes, const char *path);
 
-/* From the chunks of a hash, complete and of that hash.  The name is for messages. */
+/* From the chunks of a hash, complete and of that hash.  The model's name is for messages; NULL if it has none yet. */
 extern void BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name);
 
 extern void BertBytesRelease(BertBytes *bytes);

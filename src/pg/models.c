@@ -117,13 +117,13 @@ already_installed(const char *name, const char *sha256)
 
 /* Chunks that are there already, left by a name that was deleted by hand, must be these very bytes. */
 static void
-store_chunks(const char *name, const BertBytes *bytes)
+store_chunks(const BertBytes *bytes)
 {
 	BertBytes	stored;
 
 	if (BertHashHasChunks(bytes->sha256))
 	{
-		BertBytesFromChunks(&stored, bytes->sha256, name);
+		BertBytesFromChunks(&stored, bytes->sha256, NULL);
 		BertBytesRelease(&stored);
 	}
 	else
@@ -146,7 +146,7 @@ install(const char *name, BertBytes *bytes, bool stored)
 			BertRaiseInput(status, &err);
 		model = opened;
 		if (!stored)
-			store_chunks(name, bytes);
+			store_chunks(bytes);
 		BertInsertModel(name, bytes->sha256, bytes->size, opened);
 	}
 	PG_FINALLY();
@@ -219,7 +219,7 @@ bert_register_model(PG_FUNCTION_ARGS)
 	BertLockCatalog();
 	if (!already_installed(name, sha256))
 	{
-		BertBytesFromChunks(&bytes, sha256, name);
+		BertBytesFromChunks(&bytes, sha256, NULL);
 		install(name, &bytes, true);
 	}
 	PG_RETURN_DATUM(CStringGetTextDatum(sha256));

@@ -103,7 +103,7 @@ $other->query('CREATE TABLE aside AS SELECT * FROM bert_model_chunk; DELETE FROM
 unlink glob($subscriber->data_dir . '/moviebert/*.fp32-1');
 $session->query("SELECT bert_embed('a ghost', 'c')");
 is($session->sqlstate, 'XX001', 'a row without its chunks is an error');
-like($session->error, qr/It has no chunks/, 'which says so');
+like($session->error, qr/There are no chunks/, 'which says so');
 $other->query('INSERT INTO bert_model_chunk SELECT * FROM aside');
 is($session->query("SELECT cardinality(bert_embed('a ghost', 'c'))"), '128', 'until they are there');
 

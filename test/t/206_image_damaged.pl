@@ -68,12 +68,12 @@ is($session->query($embed), $answer, 'and the session goes on when it is gone');
 
 # Damaged rows, and no image to hide it.
 my @rows = (
-	[ 'a changed byte', q{UPDATE bert_model_chunk SET data = overlay(data PLACING '\xff'::bytea FROM 4000)}, qr/chunks have SHA-256/ ],
-	[ 'a missing byte', q{UPDATE bert_model_chunk SET data = substr(data, 2)}, qr/chunks have SHA-256/ ],
+	[ 'a changed byte', q{UPDATE bert_model_chunk SET data = overlay(data PLACING '\xff'::bytea FROM 4000)}, qr/Their bytes have SHA-256/ ],
+	[ 'a missing byte', q{UPDATE bert_model_chunk SET data = substr(data, 2)}, qr/Their bytes have SHA-256/ ],
 	[ 'a chunk too many', q{INSERT INTO bert_model_chunk SELECT sha256, 1, '\x00' FROM bert_model_chunk}, qr/Chunk 0 is short/ ],
 	[ 'a hole', q{UPDATE bert_model_chunk SET seq = 1}, qr/Chunk 0 is missing/ ],
 	[ 'a chunk too long', q{UPDATE bert_model_chunk SET data = convert_to(repeat('x', 1048577), 'UTF8')}, qr/longer than 1048576 bytes/ ],
-	[ 'no chunk', q{DELETE FROM bert_model_chunk}, qr/It has no chunks/ ]);
+	[ 'no chunk', q{DELETE FROM bert_model_chunk}, qr/There are no chunks/ ]);
 for my $damage (@rows)
 {
 	my ($what, $sql, $detail) = @$damage;
