@@ -23,6 +23,7 @@
 #include "common/file_perm.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "common/file_utils.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
