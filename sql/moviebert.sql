@@ -104,47 +104,47 @@ COMMENT ON FUNCTION bert_default_model(text) IS 'make a model the database''s de
 -- Where the model is an argument, the answer depends on the arguments alone, because a name never changes its weights:
 -- IMMUTABLE.  Without it the setting moviebert.model and the database's default decide: STABLE, as to_tsvector(text) is.
 --
--- COST counts in cpu_operator_cost, the planner's unit for adding two integers: about 5 ns.  In a model of six layers of
--- 384, a text of 40 tokens takes about 10 ms, two million of them; others take a tenth of that or ten times as much, but
--- the order of magnitude is what makes the planner evaluate cheap conditions first, and use parallel workers for a
--- table of some thousand rows.  Of an array, ten texts are assumed.  Tokenizing a plot takes some 25 microseconds, the
--- cosine of two vectors of 384 one.
+-- COST counts in cpu_operator_cost, the planner's unit for adding two integers: about 5 ns.  A plot of 80 tokens takes
+-- some 20 ms in a model of six layers of 384, 4,000,000 of them, and a tenth of that in a small model, which is what is
+-- declared.  It makes the planner evaluate cheap conditions first and use parallel workers for a table of some thousand
+-- rows; more would only make it compile queries of few rows with LLVM, for a quarter of a second and no gain.  Of an
+-- array, ten texts are assumed.  Tokenizing a plot takes some 25 microseconds, the cosine of two vectors of 384 one.
 
 CREATE FUNCTION bert_embed(text text) RETURNS real[]
-    AS 'MODULE_PATHNAME', 'bert_embed' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 2000000;
+    AS 'MODULE_PATHNAME', 'bert_embed' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 400000;
 COMMENT ON FUNCTION bert_embed(text) IS 'embedding of a text by the default model';
 
 CREATE FUNCTION bert_embed(text text, model text) RETURNS real[]
-    AS 'MODULE_PATHNAME', 'bert_embed' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000000;
+    AS 'MODULE_PATHNAME', 'bert_embed' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 400000;
 COMMENT ON FUNCTION bert_embed(text, text) IS 'embedding of a text';
 
 CREATE FUNCTION bert_embed(texts text[]) RETURNS real[]
-    AS 'MODULE_PATHNAME', 'bert_embed_array' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 20000000;
+    AS 'MODULE_PATHNAME', 'bert_embed_array' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 4000000;
 COMMENT ON FUNCTION bert_embed(text[]) IS 'embeddings of texts by the default model, one row each';
 
 CREATE FUNCTION bert_embed(texts text[], model text) RETURNS real[]
-    AS 'MODULE_PATHNAME', 'bert_embed_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20000000;
+    AS 'MODULE_PATHNAME', 'bert_embed_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4000000;
 COMMENT ON FUNCTION bert_embed(text[], text) IS 'embeddings of texts, one row each';
 
 -- Not STRICT: top_k and threshold that are null are not given.
 CREATE FUNCTION bert_tags(text text, top_k integer DEFAULT NULL, threshold double precision DEFAULT NULL) RETURNS text[]
-    AS 'MODULE_PATHNAME', 'bert_tags' LANGUAGE C STABLE PARALLEL SAFE COST 2000000;
+    AS 'MODULE_PATHNAME', 'bert_tags' LANGUAGE C STABLE PARALLEL SAFE COST 400000;
 COMMENT ON FUNCTION bert_tags(text, integer, double precision) IS 'tags of a text by the default model, best first';
 
 CREATE FUNCTION bert_tags(text text, model text, top_k integer DEFAULT NULL, threshold double precision DEFAULT NULL)
     RETURNS text[]
-    AS 'MODULE_PATHNAME', 'bert_tags' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 2000000;
+    AS 'MODULE_PATHNAME', 'bert_tags' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 400000;
 COMMENT ON FUNCTION bert_tags(text, text, integer, double precision) IS 'tags of a text, best first';
 
 CREATE FUNCTION bert_tag_scores(text text, top_k integer DEFAULT NULL, threshold double precision DEFAULT NULL)
     RETURNS TABLE (tag text, score real)
-    AS 'MODULE_PATHNAME', 'bert_tag_scores' LANGUAGE C STABLE PARALLEL SAFE COST 2000000 ROWS 20;
+    AS 'MODULE_PATHNAME', 'bert_tag_scores' LANGUAGE C STABLE PARALLEL SAFE COST 400000 ROWS 20;
 COMMENT ON FUNCTION bert_tag_scores(text, integer, double precision)
     IS 'tags of a text by the default model with their scores, best first';
 
 CREATE FUNCTION bert_tag_scores(text text, model text, top_k integer DEFAULT NULL, threshold double precision DEFAULT NULL)
     RETURNS TABLE (tag text, score real)
-    AS 'MODULE_PATHNAME', 'bert_tag_scores' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 2000000 ROWS 20;
+    AS 'MODULE_PATHNAME', 'bert_tag_scores' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 400000 ROWS 20;
 COMMENT ON FUNCTION bert_tag_scores(text, text, integer, double precision) IS 'tags of a text with their scores, best first';
 
 CREATE FUNCTION bert_tokenize(text text) RETURNS TABLE ("position" integer, token text, id integer)
