@@ -733,10 +733,8 @@ files_are_opened_or_refused(void **state)
 }
 
 static float head_weight[2 * 8], head_bias[2] = {-1.5f, 2.25f};
-static const mb_tag head_tags[2] = {{"n\xc3\xa9"
-									 "o-noir \"x\"\n",
-									 0.3f, 17},
-									{"love", NAN, -1}};
+/* A name to be escaped, and a threshold that takes nine digits. */
+static const mb_tag head_tags[2] = {{"film \"noir\" \xe2\x80\x93 \\\n", 0.300000042f, 17}, {"love", NAN, -1}};
 
 static mb_head
 some_head(void)
