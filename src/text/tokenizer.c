@@ -144,11 +144,9 @@ add_normalised(tokenizing *t, mb_codepoint c, unsigned classes)
 	mb_codepoint out[2] = {c, 0};
 	size_t n = 1;
 
+	/* The case of a letter makes it neither space nor punctuation. */
 	if ((classes & MB_CASED) != 0 && t->lowercase)
-	{
 		n = mb_lowercase(c, out);
-		classes = mb_classes(out[0]);
-	}
 	if ((classes & MB_SPACE) != 0)
 		end_word_without_marks(t);
 	else if ((classes & MB_PUNCTUATION) != 0)

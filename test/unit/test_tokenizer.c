@@ -15,6 +15,7 @@
 #include "moviebert/tokenizer.h"
 #include "src/text/unicode.h"
 #include "src/text/utf8.h"
+#include "src/text/vocabulary.h"
 
 #define GOLDEN "test/golden/tokenizer/"
 #define TINY_VOCAB                                                                                                     \
@@ -690,6 +691,173 @@ blobs_damaged(void **state)
 	free(p.blob);
 }
 
+typedef struct writable
+{
+	vocabulary_header *header;
+	vocabulary_slot *slots;
+	uint32_t *starts, *specials;
+	unsigned char *text;
+} writable;
+
+static vocabulary_slot *
+used_slot(const writable *w)
+{
+	vocabulary_slot *slot = w->slots;
+
+	while (slot->id == MB_NO_TOKEN)
+		slot++;
+	return slot;
+}
+
+static void
+fill_all_slots(writable *w)
+{
+	/* No slot is free: a search for what is not there would not end. */
+	for (uint32_t i = 0; i < w->header->n_slots; i++)
+	{
+		if (w->slots[i].id == MB_NO_TOKEN)
+			w->slots[i] = *used_slot(w);
+	}
+}
+
+static void
+lengthen_key(writable *w)
+{
+	/* The first token of more than 8 bytes would be compared from before its place. */
+	used_slot(w)->shape += 2 * 40;
+}
+
+static void
+empty_key(writable *w)
+{
+	used_slot(w)->shape &= 1;
+}
+
+static void
+name_missing_token(writable *w)
+{
+	used_slot(w)->id = w->header->n_tokens;
+}
+
+static void
+first_start_not_0(writable *w)
+{
+	w->starts[0] = 1;
+}
+
+static void
+last_start_beyond_text(writable *w)
+{
+	w->starts[w->header->n_tokens] += 8;
+}
+
+static void
+starts_descend(writable *w)
+{
+	w->starts[3] = w->starts[4] + 1;
+}
+
+static void
+special_is_missing(writable *w)
+{
+	w->specials[2] = w->header->n_tokens;
+}
+
+static void
+specials_unsorted(writable *w)
+{
+	uint32_t first = w->specials[0];
+
+	w->specials[0] = w->specials[4];
+	w->specials[4] = first;
+}
+
+static void
+byte_kind_wrong(writable *w)
+{
+	w->header->byte_kinds['a'] = MB_BYTE_WIDE;
+}
+
+#define SETS_HEADER(name, field, value)                                                                                \
+	static void name(writable *w)                                                                                      \
+	{                                                                                                                  \
+		w->header->field = (value);                                                                                    \
+	}
+
+SETS_HEADER(other_magic, magic[7], '2')
+SETS_HEADER(other_size, size, w->header->size + 8)
+SETS_HEADER(no_tokens, n_tokens, 0)
+SETS_HEADER(too_many_tokens, n_tokens, UINT32_MAX)
+SETS_HEADER(no_slots, n_slots, 0)
+SETS_HEADER(slots_no_power_of_two, n_slots, w->header->n_slots - 1)
+SETS_HEADER(too_many_slots, n_slots, 1u << 31)
+SETS_HEADER(too_few_specials, n_specials, 4)
+SETS_HEADER(too_many_specials, n_specials, UINT32_MAX)
+SETS_HEADER(too_much_text, text_bytes, UINT64_MAX - 100)
+SETS_HEADER(words_too_long, max_chars_per_word, 1001)
+SETS_HEADER(words_without_chars, max_chars_per_word, 0)
+SETS_HEADER(first_key_too_long, longest[0], 1001)
+SETS_HEADER(next_key_too_long, longest[1], 1001)
+SETS_HEADER(unk_out_of_range, unk_id, w->header->n_tokens)
+SETS_HEADER(cls_out_of_range, cls_id, UINT32_MAX)
+SETS_HEADER(sep_out_of_range, sep_id, w->header->n_tokens)
+SETS_HEADER(pad_out_of_range, pad_id, w->header->n_tokens)
+SETS_HEADER(mask_out_of_range, mask_id, w->header->n_tokens)
+SETS_HEADER(flag_out_of_range, strip_accents, 2)
+
+/* Each way to be wrong that a look-up would not survive is found when the blob is opened. */
+static void
+blobs_forged(void **state)
+{
+	static const struct
+	{
+		void (*forge)(writable *w);
+		const char *detail;
+	} cases[] = {
+		{other_magic, "does not begin as one does"},    {other_size, "size and its header differ"},
+		{no_tokens, "header is out of range"},          {too_many_tokens, "header is out of range"},
+		{no_slots, "header is out of range"},           {slots_no_power_of_two, "header is out of range"},
+		{too_many_slots, "header is out of range"},     {too_few_specials, "header is out of range"},
+		{too_many_specials, "header is out of range"},  {too_much_text, "header is out of range"},
+		{words_too_long, "header is out of range"},     {words_without_chars, "header is out of range"},
+		{first_key_too_long, "header is out of range"}, {next_key_too_long, "header is out of range"},
+		{unk_out_of_range, "header is out of range"},   {cls_out_of_range, "header is out of range"},
+		{sep_out_of_range, "header is out of range"},   {pad_out_of_range, "header is out of range"},
+		{mask_out_of_range, "header is out of range"},  {flag_out_of_range, "header is out of range"},
+		{fill_all_slots, "hash table is too full"},     {lengthen_key, "token's length differ"},
+		{empty_key, "token's length differ"},           {name_missing_token, "a token that is not there"},
+		{first_start_not_0, "do not fill their part"},  {last_start_beyond_text, "do not fill their part"},
+		{starts_descend, "place is out of order"},      {special_is_missing, "special token is not there"},
+		{specials_unsorted, "special tokens are out"},  {byte_kind_wrong, "table of bytes is wrong"},
+	};
+	packed p = pack_tiny();
+	vocabulary v = vocabulary_of(&p.tokenizer);
+	unsigned char *base = p.blob;
+	size_t slots = (size_t) ((const unsigned char *) v.slots - base);
+	size_t starts = (size_t) ((const unsigned char *) v.starts - base);
+	size_t specials = (size_t) ((const unsigned char *) v.specials - base);
+	size_t text = (size_t) (v.text - base);
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		unsigned char *copy = malloc(p.size);
+		writable w = {(void *) copy, (void *) (copy + slots), (void *) (copy + starts), (void *) (copy + specials),
+					  copy + text};
+		mb_tokenizer tokenizer;
+		mb_error err = {0};
+
+		memcpy(copy, p.blob, p.size);
+		cases[i].forge(&w);
+		if (mb_tokenizer_open(&tokenizer, copy, p.size, &err) != MB_CORRUPT ||
+			strstr(err.detail, cases[i].detail) == NULL)
+			fail_msg("case %zu: wanted \"%s\", got \"%s\"", i, cases[i].detail, err.detail);
+		assert_null(tokenizer.blob);
+		free(copy);
+	}
+	free(p.blob);
+}
+
 int
 main(void)
 {
@@ -716,6 +884,7 @@ main(void)
 		cmocka_unit_test(blob_moves),
 		cmocka_unit_test(blob_unaligned),
 		cmocka_unit_test(blobs_damaged),
+		cmocka_unit_test(blobs_forged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
