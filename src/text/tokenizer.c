@@ -93,6 +93,19 @@ put_pieces(tokenizing *t)
 	size_t n_before = t->n_ids;
 	size_t at = 0;
 
+	/* Most words are short, and tokens as they stand. */
+	if (t->word_bytes <= 8 && t->word_chars <= t->max_chars)
+	{
+		uint64_t head = vocabulary_head(t->word, t->word_bytes);
+		uint32_t shape = (uint32_t) t->word_bytes << 1;
+		uint32_t id = vocabulary_find(&t->v, vocabulary_hash(t->v.header->seed, head, shape), head, shape, t->word);
+
+		if (id != MB_NO_TOKEN)
+		{
+			put_id(t, id);
+			return;
+		}
+	}
 	if (t->word_chars <= t->max_chars)
 	{
 		while (at < t->word_bytes)
@@ -293,11 +306,23 @@ match_special(const vocabulary *v, const unsigned char *text, size_t size, uint3
 	return matched;
 }
 
-/* ASCII letters, digits and whatever else of ASCII does not end a word. */
-static void
-add_letters(tokenizing *t, const unsigned char *letters, size_t n)
+/* Eight bytes at a time: 0x20 wherever a byte is between 'A' and 'Z'. */
+static inline uint64_t
+capitals(uint64_t letters)
 {
-	size_t room;
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = 0x80 * ones;
+	uint64_t low = letters & ~high;
+	uint64_t from_a = low + (0x80 - 'A') * ones, beyond_z = low + (0x80 - 'Z' - 1) * ones;
+
+	return (from_a & ~beyond_z & ~letters & high) >> 2;
+}
+
+/* ASCII letters, digits and whatever else of ASCII does not end a word; n of them, and `readable` bytes in all. */
+static void
+add_letters(tokenizing *t, const unsigned char *letters, size_t n, size_t readable)
+{
+	unsigned char *to;
+	size_t room, i;
 
 	if (t->n_marks > 0)
 		add_marks(t);
@@ -308,12 +333,18 @@ add_letters(tokenizing *t, const unsigned char *letters, size_t n)
 		t->word_chars = t->max_chars + 1;
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
+	to = t->word + t->word_bytes;
+	for (i = 0; i < n && readable - i >= 8; i += 8)
 	{
-		unsigned char c = letters[i];
+		uint64_t eight;
 
-		t->word[t->word_bytes + i] = (unsigned char) (c + (t->lowercase && c >= 'A' && c <= 'Z' ? 'a' - 'A' : 0));
+		memcpy(&eight, letters + i, 8);
+		if (t->lowercase)
+			eight |= capitals(eight);
+		memcpy(to + i, &eight, 8);
 	}
+	for (; i < n; i++)
+		to[i] = (unsigned char) (letters[i] | (t->lowercase ? capitals(letters[i]) : 0));
 	t->word_bytes += n;
 	t->word_chars += n;
 }
@@ -381,7 +412,7 @@ mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, 
 				do
 					at++;
 				while (at < text_bytes && kinds[bytes[at]] == MB_BYTE_LETTER);
-				add_letters(&t, bytes + first, at - first);
+				add_letters(&t, bytes + first, at - first, text_bytes - first);
 				break;
 			}
 			case MB_BYTE_SPACE:
