@@ -14,6 +14,37 @@
  */
 #define MAX_TEXT ((size_t) 16 * 1024 * 1024)
 
+/*
+ * jansson reports most allocations that fail as bad JSON, and nobody may be told that a good file is bad.  So while it
+ * parses, its allocator notes a failure.  The functions are jansson's for the whole process: parse on one thread.
+ */
+static json_malloc_t outer_malloc;
+static bool memory_was_short;
+
+static void *
+noting_malloc(size_t size)
+{
+	void *memory = outer_malloc(size);
+
+	if (memory == NULL)
+		memory_was_short = true;
+	return memory;
+}
+
+static json_t *
+load(const char *text, size_t size, size_t flags, json_error_t *failure)
+{
+	json_free_t outer_free;
+	json_t *value;
+
+	json_get_alloc_funcs(&outer_malloc, &outer_free);
+	json_set_alloc_funcs(noting_malloc, outer_free);
+	memory_was_short = false;
+	value = json_loadb(text, size, JSON_REJECT_DUPLICATES | flags, failure);
+	json_set_alloc_funcs(outer_malloc, outer_free);
+	return value;
+}
+
 static mb_status
 parse(json_t **result, json_type type, const char *text, size_t size, const char *what, mb_error *err)
 {
@@ -27,14 +58,14 @@ parse(json_t **result, json_type type, const char *text, size_t size, const char
 		mb_detail(err, "It has %zu bytes; at most %zu are read.", size, MAX_TEXT);
 		return MB_LIMIT;
 	}
-	value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &failure);
+	value = load(text, size, 0, &failure);
 	/* tokenizer_config.json says "model_max_length": 1000000000000000019884624838656 where it means "no limit". */
-	if (value == NULL && json_error_code(&failure) == json_error_numeric_overflow)
-		value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &failure);
+	if (value == NULL && !memory_was_short && json_error_code(&failure) == json_error_numeric_overflow)
+		value = load(text, size, JSON_DECODE_INT_AS_REAL, &failure);
+	if (value == NULL && memory_was_short)
+		return mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 	if (value == NULL)
 	{
-		if (json_error_code(&failure) == json_error_out_of_memory)
-			return mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 		mb_fail(err, MB_CORRUPT, "%s is not valid JSON", what);
 		mb_detail(err, "Line %d, column %d: %s.", failure.line, failure.column, failure.text);
 		return MB_CORRUPT;

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "model_file.h"
 #include "safetensors_file.h"
+#include "utf8.h"
 
 /* The metadata that belongs to a head; everything else is the base's. */
 static const char *const head_keys[] = {"moviebert.head", "moviebert.tags", "moviebert.card"};
@@ -23,12 +24,16 @@ check_head(const mb_head *head, int32_t hidden_size, mb_error *err)
 		if (!isfinite(head->weight[i]))
 			return mb_fail(err, MB_INVALID_ARGUMENT, "the head has a weight that is not finite");
 	seen = json_object();
+	if (seen == NULL)
+		return mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 	for (int32_t i = 0; i < head->num_labels && status == MB_OK; i++)
 	{
 		const char *name = head->tags[i].name;
 
 		if (name[0] == '\0')
 			status = mb_fail(err, MB_INVALID_ARGUMENT, "a tag cannot have an empty name");
+		else if (!utf8_is_valid(name))
+			status = mb_fail(err, MB_INVALID_ARGUMENT, "the name of tag \"%.100s\" is not valid UTF-8", name);
 		else if (json_object_get(seen, name) != NULL)
 			status = mb_fail(err, MB_INVALID_ARGUMENT, "tag \"%.100s\" is given twice", name);
 		else if (!isfinite(head->bias[i]))
@@ -36,7 +41,7 @@ check_head(const mb_head *head, int32_t hidden_size, mb_error *err)
 		else if (isinf(head->tags[i].threshold))
 			status = mb_fail(err, MB_INVALID_ARGUMENT, "the threshold of tag \"%.100s\" is not finite", name);
 		else if (json_object_set_new(seen, name, json_true()) != 0)
-			status = mb_fail(err, MB_INVALID_ARGUMENT, "the name of tag \"%.100s\" is not valid UTF-8", name);
+			status = mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 	}
 	json_decref(seen);
 	return status;

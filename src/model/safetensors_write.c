@@ -25,27 +25,12 @@ by_layout(const void *a, const void *b)
 	return strcmp(left->name, right->name);
 }
 
-static bool
-is_utf8(const char *text)
-{
-	const unsigned char *at = (const unsigned char *) text;
-	size_t size = strlen(text), length;
-
-	for (; size > 0; at += length, size -= length)
-	{
-		length = utf8_length(at, size);
-		if (length == 0)
-			return false;
-	}
-	return true;
-}
-
 static mb_status
 check_tensor(const mb_tensor *tensor, mb_error *err)
 {
 	int64_t elements, bytes;
 
-	if (!is_utf8(tensor->name))
+	if (!utf8_is_valid(tensor->name))
 		return mb_fail(err, MB_INVALID_ARGUMENT, "the name of tensor \"%.100s\" is not valid UTF-8", tensor->name);
 	if (strcmp(tensor->name, "__metadata__") == 0)
 		return mb_fail(err, MB_INVALID_ARGUMENT, "a tensor cannot be named \"__metadata__\"");
@@ -96,7 +81,7 @@ fill_header(json_t *header, const mb_tensor *const *tensors, size_t n_tensors, c
 			return mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 		for (size_t i = 0; i < n_metadata; i++)
 		{
-			if (!is_utf8(metadata[i].key) || !is_utf8(metadata[i].value))
+			if (!utf8_is_valid(metadata[i].key) || !utf8_is_valid(metadata[i].value))
 				return mb_fail(err, MB_INVALID_ARGUMENT, "metadata \"%.100s\" is not valid UTF-8", metadata[i].key);
 			if (json_object_get(strings, metadata[i].key) != NULL)
 				return mb_fail(err, MB_INVALID_ARGUMENT, "metadata \"%.100s\" is given twice", metadata[i].key);

@@ -1,8 +1,10 @@
-/* utf8.h - the length of one character, for the strings of files (texts are checked in src/text). */
+/* utf8.h - well-formed UTF-8, for the strings of files (texts are checked in src/text). */
 #ifndef MOVIEBERT_MODEL_UTF8_H
 #define MOVIEBERT_MODEL_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /*
  * Bytes of the well-formed UTF-8 character at text[0..size), 0 if there is none (Unicode 15, table 3-7: no overlong
@@ -36,6 +38,21 @@ utf8_length(const unsigned char *text, size_t size)
 		if (text[i] < 0x80 || text[i] > 0xbf)
 			return 0;
 	return length;
+}
+
+static inline bool
+utf8_is_valid(const char *text)
+{
+	const unsigned char *at = (const unsigned char *) text;
+	size_t size = strlen(text), length;
+
+	for (; size > 0; at += length, size -= length)
+	{
+		length = utf8_length(at, size);
+		if (length == 0)
+			return false;
+	}
+	return true;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "moviebert/model.h"
 #include "test/unit/failing_disk.h"
@@ -468,6 +469,53 @@ damage_in_a_real_file_is_survived(void **state)
 	}
 	print_message("%d damaged models, %d still valid\n", rounds, accepted);
 	free(damaged);
+	free(bytes);
+	tiny_model_free(tiny);
+}
+
+/* ---- short memory ---------------------------------------------------------------------------------------------------
+ */
+
+static long allocations_left;
+
+static void *
+failing_malloc(size_t size)
+{
+	return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+/* Wherever jansson's memory ends, a good file is not called bad, and nothing leaks. */
+static void
+short_memory_is_not_called_corrupt(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	json_malloc_t usual_malloc;
+	json_free_t usual_free;
+	mb_model *model;
+	mb_error err;
+	size_t size;
+	void *bytes = tiny_model_bytes(tiny, &size);
+	long room;
+
+	(void) state;
+	json_get_alloc_funcs(&usual_malloc, &usual_free);
+	json_set_alloc_funcs(failing_malloc, usual_free);
+	for (room = 0;; room++)
+	{
+		mb_status status;
+
+		allocations_left = room;
+		status = mb_model_open(&model, bytes, size, &err);
+		if (status == MB_OK)
+			break;
+		if (status != MB_OUT_OF_MEMORY)
+			fail_msg("%ld allocations: status %d, %s|%s", room, status, err.message, err.detail);
+		assert_null(model);
+	}
+	json_set_alloc_funcs(usual_malloc, usual_free);
+	mb_model_close(model);
+	print_message("%ld allocations\n", room);
+	assert_true(room > 50);
 	free(bytes);
 	tiny_model_free(tiny);
 }
@@ -936,6 +984,7 @@ main(void)
 		cmocka_unit_test(tensors_and_metadata_that_disagree_are_refused),
 		cmocka_unit_test(weights_that_are_not_finite_are_refused),
 		cmocka_unit_test(damage_in_a_real_file_is_survived),
+		cmocka_unit_test(short_memory_is_not_called_corrupt),
 		cmocka_unit_test(files_are_opened_or_refused),
 		cmocka_unit_test(a_head_is_put_on_a_model),
 		cmocka_unit_test(a_head_is_written_the_same_each_time),
