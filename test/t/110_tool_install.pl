@@ -87,7 +87,7 @@ like($err, qr/already exists with other contents.*HINT:  Give the new version a 
 	my ($o, $e) = ('', '');
 	my $install = IPC::Run::start([ $tool, 'install', $other, '--name=other', @where ], '>', \$o, '2>', \$e);
 	$node->poll_query_until('postgres',
-		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'moviebert' AND wait_event_type = 'Lock'})
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'COPY %' AND wait_event_type = 'Lock'})
 	  or die 'the install never waited';
 	$install->signal('INT');
 	$install->finish;
