@@ -606,6 +606,39 @@ every_token_found(void **state)
 	free(vocab);
 }
 
+/* Two hundred tokens that share one slot under the usual seed: another seed is taken, and all are found. */
+static void
+tokens_collide(void **state)
+{
+	mb_tokenizer_options options = mb_tokenizer_options_default();
+	packed usual = pack_tiny(), p;
+	uint64_t seed = vocabulary_of(&usual.tokenizer).header->seed;
+	char vocab[sizeof(ROLES) + 200 * 9] = ROLES;
+	size_t at = strlen(ROLES);
+
+	(void) state;
+	for (unsigned i = 0; at < sizeof(vocab) - 1; i++)
+	{
+		char token[9];
+
+		snprintf(token, sizeof(token), "%08x", i);
+		if ((vocabulary_hash(seed, vocabulary_head((unsigned char *) token, 8), 16) & 511) == 7)
+		{
+			memcpy(vocab + at, token, 8);
+			vocab[at + 8] = '\n';
+			at += 9;
+		}
+	}
+	p = pack(vocab, at, &options);
+	assert_int_equal(mb_tokenizer_vocab_size(&p.tokenizer), 205);
+	assert_int_equal(vocabulary_of(&p.tokenizer).header->n_slots, 512);
+	assert_true(vocabulary_of(&p.tokenizer).header->seed != seed);
+	for (int32_t id = 5; id < 205; id++)
+		assert_int_equal(mb_tokenizer_id(&p.tokenizer, vocab + strlen(ROLES) + 9 * (id - 5), 8), id);
+	free(p.blob);
+	free(usual.blob);
+}
+
 /* ---- blobs ------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -881,6 +914,7 @@ main(void)
 		cmocka_unit_test(long_token_in_message),
 		cmocka_unit_test(lines_of_vocabularies),
 		cmocka_unit_test(every_token_found),
+		cmocka_unit_test(tokens_collide),
 		cmocka_unit_test(blob_moves),
 		cmocka_unit_test(blob_unaligned),
 		cmocka_unit_test(blobs_damaged),
