@@ -70,7 +70,8 @@ typedef struct vocabulary
 	const unsigned char *text;
 } vocabulary;
 
-static const char vocabulary_magic[8] = "mbvocab1";
+/* Changes with the layout and with the hash. */
+static const char vocabulary_magic[8] = "mbvocab2";
 
 /* The parts of a blob that mb_tokenizer_open has found good. */
 static inline vocabulary
@@ -114,7 +115,11 @@ vocabulary_mix(uint64_t hash, uint64_t word)
 static inline uint64_t
 vocabulary_hash(uint64_t before_last, uint64_t last, uint32_t shape)
 {
-	return vocabulary_mix(before_last, last + ((uint64_t) shape << 48));
+	uint64_t hash = vocabulary_mix(before_last, last + ((uint64_t) shape << 48));
+
+	/* A product's low bits know only of its factors' low bits, and tokens differ at their ends: the high ones are
+	 * taken. */
+	return (hash * UINT64_C(0xe7037ed1a0b428db)) >> 32;
 }
 
 /* The id of a key of `bytes` > 0 bytes, or MB_NO_TOKEN. */

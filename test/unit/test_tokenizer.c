@@ -817,7 +817,7 @@ byte_kind_wrong(writable *w)
 		w->header->field = (value);                                                                                    \
 	}
 
-SETS_HEADER(other_magic, magic[7], '2')
+SETS_HEADER(other_magic, magic[7], '1')
 SETS_HEADER(other_size, size, w->header->size + 8)
 SETS_HEADER(no_tokens, n_tokens, 0)
 SETS_HEADER(too_many_tokens, n_tokens, UINT32_MAX)
