@@ -40,6 +40,7 @@ SELECT pg_temp.failure($$ SELECT bert_load_model('n', 'not a model file'::bytea)
 SELECT pg_temp.failure($$ SELECT bert_load_model('n', '/nowhere/model.safetensors') $$);
 SELECT pg_temp.failure($$ SELECT bert_load_model('n', 'base') $$);
 SELECT pg_temp.failure($$ SELECT bert_load_model('n', 'PG_VERSION') $$);
+SELECT pg_temp.failure($$ SELECT bert_load_model('n', '/dev/zero') $$);
 SELECT count(*) FROM bert_models WHERE name = 'n';
 
 -- Registering chunks that were put there before, as the tool does.

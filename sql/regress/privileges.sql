@@ -2,7 +2,6 @@
 \set ECHO none
 \getenv tree MOVIEBERT_TREE
 \set tagger :tree '/test/golden/sql/tagger.safetensors'
-\set plain :tree '/test/golden/sql/plain.safetensors'
 \set load :tree '/test/golden/sql/load.sql'
 \set unload :tree '/test/golden/sql/unload.sql'
 \i :load
@@ -10,7 +9,7 @@
 CREATE ROLE regress_bert_user;
 CREATE ROLE regress_bert_manager;
 GRANT INSERT, UPDATE, DELETE ON bert_model, bert_model_chunk TO regress_bert_manager;
-SELECT pg_read_binary_file(:'tagger') AS bytes, pg_read_binary_file(:'plain') AS plain_bytes \gset
+SELECT pg_read_binary_file(:'tagger') AS bytes \gset
 SELECT sha256 FROM bert_models WHERE name = 'tagger' \gset
 GRANT EXECUTE ON FUNCTION pg_temp.failure(text) TO PUBLIC;
 
@@ -52,7 +51,11 @@ SELECT bert_load_model('mine', :'tagger') = :'sha256';
 SELECT bert_drop_model('mine'), bert_drop_model('mine too');
 RESET ROLE;
 
--- INSERT installs, DELETE drops, UPDATE chooses.
+-- INSERT on both tables installs, DELETE on both drops, UPDATE on bert_model chooses.
+REVOKE UPDATE ON bert_model_chunk FROM regress_bert_manager;
+SET ROLE regress_bert_manager;
+SELECT bert_default_model('tagger');
+RESET ROLE;
 REVOKE UPDATE, DELETE ON bert_model, bert_model_chunk FROM regress_bert_manager;
 SET ROLE regress_bert_manager;
 SELECT bert_load_model('mine', :'bytes'::bytea) = :'sha256';

@@ -224,17 +224,23 @@ BertBeginChunks(Relation chunks, Relation *index, const char *sha256)
 	return systable_beginscan_ordered(chunks, *index, NULL, 1, &key);
 }
 
-void
-BertCheckPrivileges(AclMode mode)
+static void
+check_privilege(Oid relid, const char *name, AclMode mode)
 {
-	const BertTables *found = BertFindTables();
-	AclResult	result = pg_class_aclcheck(found->model, GetUserId(), mode);
+	AclResult	result = pg_class_aclcheck(relid, GetUserId(), mode);
 
 	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_TABLE, "bert_model");
-	result = pg_class_aclcheck(found->chunk, GetUserId(), mode);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_TABLE, "bert_model_chunk");
+		aclcheck_error(result, OBJECT_TABLE, name);
+}
+
+void
+BertCheckPrivileges(AclMode model_mode, AclMode chunk_mode)
+{
+	const BertTables *found = BertFindTables();
+
+	check_privilege(found->model, "bert_model", model_mode);
+	if (chunk_mode != ACL_NO_RIGHTS)
+		check_privilege(found->chunk, "bert_model_chunk", chunk_mode);
 }
 
 void

@@ -58,8 +58,11 @@ extern bool BertHashHasChunks(const char *sha256);
 /* The chunks of a hash in order; the relation must be bert_model_chunk. */
 extern SysScanDesc BertBeginChunks(Relation chunks, Relation *index, const char *sha256);
 
-/* An error unless the current user has these privileges on both tables. */
-extern void BertCheckPrivileges(AclMode mode);
+/*
+ * An error unless the current user has these privileges on the tables.  The commands below would find out as well, but
+ * only after work, and after a lock that others would wait for.
+ */
+extern void BertCheckPrivileges(AclMode model_mode, AclMode chunk_mode);
 
 /* Keeps others from changing the catalogue until the transaction ends. */
 extern void BertLockCatalog(void);

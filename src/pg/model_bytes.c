@@ -129,7 +129,8 @@ BertBytesFromFile(BertBytes *bytes, const char *path)
 	Spool		spool;
 	int			fd;
 
-	fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+	/* O_NONBLOCK, so that a pipe is refused below and not waited for. */
+	fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (fd < 0)
 	{
 		bool		perhaps_clients = errno == ENOENT || errno == EACCES;

@@ -177,7 +177,7 @@ bert_load_model_contents(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("bert_load_model()");
 	refuse_null(fcinfo, 1, "the contents of a model file");
-	BertCheckPrivileges(ACL_INSERT);
+	BertCheckPrivileges(ACL_INSERT, ACL_INSERT);
 	contents = PG_GETARG_BYTEA_PP(1);
 	BertBytesOf(&bytes, VARDATA_ANY(contents), VARSIZE_ANY_EXHDR(contents));
 	PG_RETURN_DATUM(load(name, &bytes));
@@ -199,7 +199,7 @@ bert_load_model_path(PG_FUNCTION_ARGS)
 				errmsg("permission denied to load a model from a file of the server"),
 				errdetail("Only roles with privileges of the \"%s\" role may do so.", "pg_read_server_files"),
 				errhint("Anyone may send the contents of a file of the client's: as bytea, or by \"moviebert install\"."));
-	BertCheckPrivileges(ACL_INSERT);
+	BertCheckPrivileges(ACL_INSERT, ACL_INSERT);
 	path = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	canonicalize_path(path);
 	BertBytesFromFile(&bytes, path);
@@ -215,7 +215,7 @@ bert_register_model(PG_FUNCTION_ARGS)
 	BertBytes	bytes;
 
 	PreventCommandIfReadOnly("bert_register_model()");
-	BertCheckPrivileges(ACL_INSERT);
+	BertCheckPrivileges(ACL_INSERT, ACL_INSERT);
 	BertLockCatalog();
 	if (!already_installed(name, sha256))
 	{
@@ -234,7 +234,7 @@ bert_drop_model(PG_FUNCTION_ARGS)
 	char	   *name;
 
 	PreventCommandIfReadOnly("bert_drop_model()");
-	BertCheckPrivileges(ACL_DELETE);
+	BertCheckPrivileges(ACL_DELETE, ACL_DELETE);
 	BertLockCatalog();
 	name = existing_name_argument(fcinfo, &row);
 	BertDeleteModel(name);
@@ -262,7 +262,7 @@ bert_set_default_model(PG_FUNCTION_ARGS)
 	BertModelRow row;
 
 	PreventCommandIfReadOnly("bert_default_model()");
-	BertCheckPrivileges(ACL_UPDATE);
+	BertCheckPrivileges(ACL_UPDATE, ACL_NO_RIGHTS);
 	BertLockCatalog();
 	BertUpdateDefault(PG_ARGISNULL(0) ? NULL : existing_name_argument(fcinfo, &row));
 	PG_RETURN_VOID();

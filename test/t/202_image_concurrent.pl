@@ -68,6 +68,13 @@ is(files(), "$sum{a}.fp32-1 lock", 'one file');
 }
 is(written(), 1, 'with an image of its own');
 
+# Another database with the same model shares the file.
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', 'CREATE EXTENSION moviebert');
+$node->safe_psql('other', "SELECT bert_load_model('called differently', '$dir/a.safetensors')");
+is($node->safe_psql('other', "SELECT md5(bert_embed('a ghost loves the robot', 'called differently')::text)"), $answer, 'another database gives the same');
+is(written(), 0, 'from the same image');
+
 # ---- Parallel workers ---------------------------------------------------------------------------------------------
 $node->safe_psql('postgres', q{
 	CREATE TABLE texts AS SELECT i AS id, 'a ghost loves the robot of night w' || (i % 1000) AS body FROM generate_series(1, 400) i;
