@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "commands/tablespace.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "miscadmin.h"
@@ -65,6 +66,7 @@ typedef struct Spool
 static void
 spool_begin(Spool *spool)
 {
+	PrepareTempTablespaces();
 	spool->file = OpenTemporaryFile(false);
 	spool->size = 0;
 	spool->hash = hash_begin();
