@@ -159,15 +159,16 @@ typedef struct mb_import_options
 
 /*
  * Reads a Hugging Face or sentence-transformers folder (config.json; model.safetensors, sharded or not; vocab.txt or
- * tokenizer.json; tokenizer_config.json; modules.json) and writes a model file.  Architectures other than BERT are
- * MB_UNSUPPORTED by name.
+ * tokenizer.json; tokenizer_config.json; modules.json) and writes a model file, whole or not at all.  Architectures
+ * other than BERT are MB_UNSUPPORTED by name.  doc/checkpoints.md says what is read, and what is refused.
  */
 mb_status mb_import(const char *folder, const char *model_path, const mb_import_options *options, mb_error *err);
 
 /*
  * Writes a folder that transformers (AutoModel, AutoTokenizer, and the architecture's own class) and
- * sentence-transformers load unchanged.  With as_tagger, a "tagger" head is added as a sentence-transformers Dense
- * module, so that encode() gives logits.  Refuses a folder that exists and is not empty.
+ * sentence-transformers load unchanged.  A tagger's head is written as a sentence-transformers Dense module, which is
+ * part of the pipeline only with as_tagger: then encode() gives logits, of a classifier's head as well.  Refuses a
+ * folder that exists and is not empty; on failure nothing stays.
  */
 mb_status mb_export(const mb_model *model, const char *folder, bool as_tagger, mb_error *err);
 
