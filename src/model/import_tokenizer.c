@@ -1,10 +1,10 @@
 /*
  * import_tokenizer.c - how the checkpoint's tokenizer is set up.
  *
- * The reference has two sources, and which one wins depends on its version and on the tokenizer's class: with BERT's
- * own class it is tokenizer_config.json with BERT's defaults, with the generic class it is tokenizer.json.  So where
- * both are there they must come to the same, and what they come to must be what src/text does: BertNormalizer,
- * BertPreTokenizer, WordPiece, [CLS] text [SEP].  Everything else is refused by its name.
+ * There are two sources.  With BERT's own class, transformers goes by tokenizer_config.json and BERT's defaults; with
+ * the generic class, and in every program that reads tokenizer.json alone, it is tokenizer.json.  So where both are
+ * there they must come to the same, and what they come to must be what src/text does: BertNormalizer, BertPreTokenizer,
+ * WordPiece, [CLS] text [SEP].  Everything else is refused by its name.
  */
 #include "import.h"
 
@@ -222,10 +222,13 @@ check_normalizer(reading *r)
 		mb_detail(r->err,
 				  "Where tokenizer_config.json says nothing, BERT's defaults count: lower-casing, accents stripped, "
 				  "Chinese characters split.");
-		mb_hint(r->err, "Set \"%s\" in tokenizer_config.json to what the model was trained with.",
-				lowercase ? "do_lower_case"
-				: accents ? "strip_accents"
-						  : "tokenize_chinese_chars");
+		mb_hint(
+			r->err,
+			"Set \"%s\" in tokenizer_config.json to what the model was trained with; or, if tokenizer.json is wrong "
+			"and there is a vocab.txt, remove tokenizer.json.",
+			lowercase ? "do_lower_case"
+			: accents ? "strip_accents"
+					  : "tokenize_chinese_chars");
 		return MB_CORRUPT;
 	}
 	return MB_OK;
