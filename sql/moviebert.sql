@@ -110,12 +110,18 @@ COMMENT ON FUNCTION bert_default_model(text) IS 'make a model the database''s de
 -- rows; more would only make it compile queries of few rows with LLVM, for a quarter of a second and no gain.  Of an
 -- array, ten texts are assumed.  Tokenizing a plot takes some 25 microseconds, the cosine of two vectors of 384 one.
 
+CREATE FUNCTION bert_constant_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION bert_constant_support(internal) IS 'tells the planner that constants are computed once';
+
 CREATE FUNCTION bert_embed(text text) RETURNS real[]
-    AS 'MODULE_PATHNAME', 'bert_embed' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 400000;
+    AS 'MODULE_PATHNAME', 'bert_embed' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 400000
+    SUPPORT bert_constant_support;
 COMMENT ON FUNCTION bert_embed(text) IS 'embedding of a text by the default model';
 
 CREATE FUNCTION bert_embed(text text, model text) RETURNS real[]
-    AS 'MODULE_PATHNAME', 'bert_embed' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 400000;
+    AS 'MODULE_PATHNAME', 'bert_embed' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 400000
+    SUPPORT bert_constant_support;
 COMMENT ON FUNCTION bert_embed(text, text) IS 'embedding of a text';
 
 CREATE FUNCTION bert_embed(texts text[]) RETURNS real[]
@@ -128,12 +134,14 @@ COMMENT ON FUNCTION bert_embed(text[], text) IS 'embeddings of texts, one row ea
 
 -- Not STRICT: top_k and threshold that are null are not given.
 CREATE FUNCTION bert_tags(text text, top_k integer DEFAULT NULL, threshold double precision DEFAULT NULL) RETURNS text[]
-    AS 'MODULE_PATHNAME', 'bert_tags' LANGUAGE C STABLE PARALLEL SAFE COST 400000;
+    AS 'MODULE_PATHNAME', 'bert_tags' LANGUAGE C STABLE PARALLEL SAFE COST 400000
+    SUPPORT bert_constant_support;
 COMMENT ON FUNCTION bert_tags(text, integer, double precision) IS 'tags of a text by the default model, best first';
 
 CREATE FUNCTION bert_tags(text text, model text, top_k integer DEFAULT NULL, threshold double precision DEFAULT NULL)
     RETURNS text[]
-    AS 'MODULE_PATHNAME', 'bert_tags' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 400000;
+    AS 'MODULE_PATHNAME', 'bert_tags' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 400000
+    SUPPORT bert_constant_support;
 COMMENT ON FUNCTION bert_tags(text, text, integer, double precision) IS 'tags of a text, best first';
 
 CREATE FUNCTION bert_tag_scores(text text, top_k integer DEFAULT NULL, threshold double precision DEFAULT NULL)

@@ -110,6 +110,6 @@ DROP TABLE generated, lines;
 -- Every function: as it is declared.
 SELECT p.oid::regprocedure, provolatile AS v, proisstrict AS strict, proparallel AS p, procost, obj_description(p.oid, 'pg_proc') IS NOT NULL AS commented
   FROM pg_proc p
- WHERE proname IN ('bert_embed', 'bert_tags', 'bert_tag_scores', 'bert_tokenize', 'bert_token_count', 'bert_similarity', 'bert_tags_trigger')
+ WHERE proname IN ('bert_embed', 'bert_tags', 'bert_tag_scores', 'bert_tokenize', 'bert_token_count', 'bert_similarity', 'bert_tags_trigger', 'bert_constant_support')
  ORDER BY 1;
 \i :unload

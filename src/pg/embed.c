@@ -4,58 +4,11 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
-#include "utils/memutils.h"
 
 #include "inference.h"
 
 PG_FUNCTION_INFO_V1(bert_embed);
 PG_FUNCTION_INFO_V1(bert_embed_array);
-
-/*
- * The last answer to a constant.  In
- *
- *	   ORDER BY bert_similarity(embedding, bert_embed('words to search for'))
- *
- * bert_embed is STABLE, so that the planner does not fold it and the executor calls it for every row, with the same
- * constant.  An answer depends on the text and the model's contents alone, so that a remembered one is never stale.
- * Arguments that are not constant within a query pass by.
- */
-static struct
-{
-	char		sha256[65];
-	int			n;				/* of vector; 0: nothing is remembered */
-	Size		text_bytes;
-	char	   *text;
-	float	   *vector;
-}			memo;
-
-#define MEMO_MAX_TEXT 8192
-
-static bool
-is_remembered(const BertModel *model, mb_text input)
-{
-	return memo.n > 0 && memo.text_bytes == input.size && memcmp(memo.text, input.data, input.size) == 0 &&
-		strcmp(memo.sha256, model->sha256) == 0;
-}
-
-static void
-remember(const BertModel *model, mb_text input, int n, const float *vector)
-{
-	if (input.size > MEMO_MAX_TEXT)
-		return;
-	memo.n = 0;
-	if (memo.text == NULL)
-		memo.text = MemoryContextAlloc(TopMemoryContext, MEMO_MAX_TEXT);
-	if (memo.vector != NULL)
-		pfree(memo.vector);
-	memo.vector = NULL;
-	memo.vector = MemoryContextAlloc(TopMemoryContext, n * sizeof(float));
-	memcpy(memo.vector, vector, n * sizeof(float));
-	memcpy(memo.text, input.data, input.size);
-	memo.text_bytes = input.size;
-	strlcpy(memo.sha256, model->sha256, sizeof(memo.sha256));
-	memo.n = n;
-}
 
 /* Computes the vectors of n texts into embeddings [n,H]. */
 static void
@@ -84,21 +37,23 @@ BertEmbed(const BertModel *model, text *t)
 Datum
 bert_embed(PG_FUNCTION_ARGS)
 {
+	static BertMemo memo;
 	const BertModel *model = BertModelForCall(fcinfo, PG_NARGS() > 1 ? 1 : -1);
 	int			n = model->image.config.hidden_size;
 	mb_text		input = BertTextInput(PG_GETARG_TEXT_PP(0));
 	bool		constant = get_fn_expr_arg_stable(fcinfo->flinfo, 0);
+	const float *remembered = constant ? BertRecall(&memo, model, input) : NULL;
 	float	   *elements;
 	ArrayType  *result = BertNewVector(n, &elements);
 
-	if (constant && is_remembered(model, input))
+	if (remembered != NULL)
 	{
-		memcpy(elements, memo.vector, n * sizeof(float));
+		memcpy(elements, remembered, n * sizeof(float));
 		PG_RETURN_ARRAYTYPE_P(result);
 	}
 	compute(model, &input, 1, elements);
 	if (constant)
-		remember(model, input, n, elements);
+		BertRemember(&memo, model, input, n, elements);
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 

@@ -20,6 +20,22 @@ extern mb_text BertTextInput(text *t);
 extern text *BertTextOutput(const char *utf8, size_t bytes);
 pg_noreturn extern void BertInferFailed(mb_status status, mb_error *err, size_t n_texts);
 
+/*
+ * The last answer of a function to a constant: a static variable, all zeros at first.  A caller remembers only texts
+ * that get_fn_expr_arg_stable says are constant.
+ */
+typedef struct BertMemo
+{
+	char		sha256[65];
+	Size		text_bytes;
+	char	   *text;
+	float	   *values;
+} BertMemo;
+
+/* constant.c */
+extern const float *BertRecall(const BertMemo *memo, const BertModel *model, mb_text input);
+extern void BertRemember(BertMemo *memo, const BertModel *model, mb_text input, int n, const float *values);
+
 /* vector.c */
 extern ArrayType *BertNewVector(int n, float **elements);
 extern ArrayType *BertNewVectors(int rows, int n, float **elements);

@@ -105,22 +105,31 @@ check_has_tags(const BertModel *model, const char *name)
 			 errhint("Train it on tagged rows with \"moviebert finetune\", or use a model with tags; bert_models lists them.")));
 }
 
-/* All tags of the model, which has some, with the text's scores, best first; *n is how many. */
+/*
+ * All tags of the model, which has some, with the text's scores, best first; *n is how many.  constant: see constant.c.
+ */
 static ScoredTag *
-score_text(const BertModel *model, text *t, int *n)
+score_text(const BertModel *model, text *t, bool constant, int *n)
 {
+	static BertMemo memo;
 	const mb_image *image = &model->image;
 	mb_text		input = BertTextInput(t);
-	mb_error	err;
-	mb_status	status;
-	float	   *scores;
+	const float *scores = constant ? BertRecall(&memo, model, input) : NULL;
 	ScoredTag  *scored;
 
 	*n = image->pipeline.num_labels;
-	scores = palloc(*n * sizeof(float));
-	status = mb_scores(image, BertScratch(), &input, 1, scores, &BertInferOptions, NULL, &err);
-	if (status != MB_OK)
-		BertInferFailed(status, &err, 1);
+	if (scores == NULL)
+	{
+		float	   *computed = palloc(*n * sizeof(float));
+		mb_error	err;
+		mb_status	status = mb_scores(&model->image, BertScratch(), &input, 1, computed, &BertInferOptions, NULL, &err);
+
+		if (status != MB_OK)
+			BertInferFailed(status, &err, 1);
+		if (constant)
+			BertRemember(&memo, model, input, *n, computed);
+		scores = computed;
+	}
 
 	scored = palloc(*n * sizeof(ScoredTag));
 	for (int i = 0; i < *n; i++)
@@ -129,7 +138,6 @@ score_text(const BertModel *model, text *t, int *n)
 		scored[i].score = scores[i];
 	}
 	qsort(scored, *n, sizeof(ScoredTag), better_first);
-	pfree(scores);
 	return scored;
 }
 
@@ -173,9 +181,9 @@ tag_name(const mb_image *image, int tag)
 	return BertTextOutput(name, bytes);
 }
 
-/* The tags of one text, as a new text[].  name as in check_has_tags. */
-ArrayType *
-BertTags(const BertModel *model, const char *name, text *t, const BertTagOptions *options)
+/* name as in check_has_tags, constant as in score_text. */
+static ArrayType *
+tag_text(const BertModel *model, const char *name, text *t, bool constant, const BertTagOptions *options)
 {
 	const mb_image *image = &model->image;
 	int			n;
@@ -189,7 +197,7 @@ BertTags(const BertModel *model, const char *name, text *t, const BertTagOptions
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the model predicts numbers, not tags"),
 				 errhint("Use bert_tag_scores.")));
-	scored = score_text(model, t, &n);
+	scored = score_text(model, t, constant, &n);
 	if (options->has_top_k || options->has_threshold)
 		n = keep_by_options(scored, n, options);
 	else if (image->pipeline.problem == MB_SINGLE_LABEL)
@@ -208,6 +216,13 @@ BertTags(const BertModel *model, const char *name, text *t, const BertTagOptions
 	return result;
 }
 
+/* The tags of one text, as a new text[].  name as in check_has_tags. */
+ArrayType *
+BertTags(const BertModel *model, const char *name, text *t, const BertTagOptions *options)
+{
+	return tag_text(model, name, t, false, options);
+}
+
 /*
  * bert_tags(text [, model], top_k, threshold) -> text[].  Not STRICT, because the options may be null; a null text or
  * model gives null.
@@ -223,7 +238,8 @@ bert_tags(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	options = options_of_call(fcinfo);
 	model = BertModelForCall(fcinfo, has_model ? 1 : -1);
-	PG_RETURN_ARRAYTYPE_P(BertTags(model, name_of_call(fcinfo), PG_GETARG_TEXT_PP(0), &options));
+	PG_RETURN_ARRAYTYPE_P(tag_text(model, name_of_call(fcinfo), PG_GETARG_TEXT_PP(0),
+								   get_fn_expr_arg_stable(fcinfo->flinfo, 0), &options));
 }
 
 /* bert_tag_scores(text [, model], top_k, threshold) -> setof (tag, score); a null text or model gives no rows. */
@@ -248,7 +264,7 @@ bert_tag_scores(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the model predicts numbers, to which no threshold applies"),
 				 errhint("Leave threshold out.")));
-	scored = score_text(model, PG_GETARG_TEXT_PP(0), &n);
+	scored = score_text(model, PG_GETARG_TEXT_PP(0), false, &n);
 	n = keep_by_options(scored, n, &options);
 	for (int i = 0; i < n; i++)
 	{
