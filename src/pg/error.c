@@ -132,7 +132,7 @@ raise_as(mb_status status, const mb_error *err, int sqlstate_corrupt)
 	if (status == MB_IO && err->os_errno != 0)
 	{
 		/* PostgreSQL puts the system's words into the message, where the engine keeps them as detail. */
-		bool		repeats = strcmp(err->detail, strerror(err->os_errno)) == 0;
+		bool		repeats = strstr(err->detail, strerror(err->os_errno)) != NULL;
 
 		errno = err->os_errno;
 		ereport(ERROR,
