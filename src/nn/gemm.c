@@ -49,7 +49,7 @@ narrow_panel(const mb_kernels *kernels, size_t n, size_t in, size_t width, const
 	{
 		size_t rows = n - i < kernels->tile_rows ? n - i : kernels->tile_rows;
 
-		kernels->tile(rows, in, x + i * ldx, ldx, panel, init, c, MB_PANEL);
+		kernels->tile(rows, in, x + i * ldx, ldx, panel, i == 0, init, c, MB_PANEL);
 		for (size_t r = 0; r < rows; r++)
 			memcpy(y + (i + r) * ldy, c + r * MB_PANEL, width * sizeof(float));
 	}
@@ -81,7 +81,8 @@ gemm_rows(const mb_kernels *kernels, size_t n, size_t in, size_t out, const floa
 			{
 				size_t rows = n - i < kernels->tile_rows ? n - i : kernels->tile_rows;
 
-				kernels->tile(rows, depth, x + i * ldx + k, ldx, panel + k * MB_PANEL, init, y + i * ldy + first, ldy);
+				kernels->tile(rows, depth, x + i * ldx + k, ldx, panel + k * MB_PANEL, i == 0, init,
+							  y + i * ldy + first, ldy);
 			}
 		}
 	}

@@ -25,10 +25,11 @@ typedef struct mb_kernels
 
 	/*
 	 * c[r][0..32) = init + sum over p of a[r][p] * panel[p][0..32), for r < rows <= tile_rows.  init is the same 32
-	 * values for each row (a bias), or NULL to go on from what c holds.
+	 * values for each row (a bias), or NULL to go on from what c holds.  fetch: the panel is met for the first time, so
+	 * bring it near while computing (what follows it, too: blocks are walked in order).
 	 */
-	void (*tile)(size_t rows, size_t k, const float *a, size_t lda, const float *panel, const float *init, float *c,
-				 size_t ldc);
+	void (*tile)(size_t rows, size_t k, const float *a, size_t lda, const float *panel, bool fetch, const float *init,
+				 float *c, size_t ldc);
 
 	/* In place, n elements; a NaN stays one.  Errors for finite x: */
 	void (*gelu)(float *x, size_t n);      /* x Phi(x): below 1.2e-7 max(1, |x|) and 3e-7 |x| */

@@ -14,10 +14,14 @@
 
 /* ---- matrix product ---------------------------------------------------------------------------------------------- */
 
+/* How many rows of a panel ahead are fetched: two pages, where the CPU's own prefetching stops at each page's end. */
+#define AHEAD ((size_t) 64)
+#define CACHE_LINE ((size_t) 16) /* floats */
+
 /* W * PASS columns of the panel at a time, with rows a constant after inlining: the accumulators live in registers. */
 KERNEL void
-tile_pass(const size_t rows, size_t k, const float *a, size_t lda, const float *panel, const float *init, float *c,
-		  size_t ldc)
+tile_pass(const size_t rows, size_t k, const float *a, size_t lda, const float *panel, bool fetch, const float *init,
+		  float *c, size_t ldc)
 {
 	VF acc[TILE_ROWS][PASS];
 
@@ -33,6 +37,9 @@ tile_pass(const size_t rows, size_t k, const float *a, size_t lda, const float *
 #pragma GCC unroll 16
 		for (size_t v = 0; v < PASS; v++)
 			b[v] = V_LOAD(panel + p * MB_PANEL + v * W);
+		if (fetch)
+			for (size_t j = 0; j < MB_PANEL; j += CACHE_LINE)
+				__builtin_prefetch((const void *) ((uintptr_t) panel + ((p + AHEAD) * MB_PANEL + j) * sizeof(float)));
 #pragma GCC unroll 16
 		for (size_t r = 0; r < rows; r++)
 		{
@@ -51,7 +58,8 @@ tile_pass(const size_t rows, size_t k, const float *a, size_t lda, const float *
 }
 
 TARGET static void
-tile(size_t rows, size_t k, const float *a, size_t lda, const float *panel, const float *init, float *c, size_t ldc)
+tile(size_t rows, size_t k, const float *a, size_t lda, const float *panel, bool fetch, const float *init, float *c,
+	 size_t ldc)
 {
 	for (size_t column = 0; column < MB_PANEL; column += W * PASS)
 	{
@@ -59,7 +67,7 @@ tile(size_t rows, size_t k, const float *a, size_t lda, const float *panel, cons
 
 #define TILE_CASE(n)                                                                                                   \
 	case n:                                                                                                            \
-		tile_pass(n, k, a, lda, panel + column, from, c + column, ldc);                                                \
+		tile_pass(n, k, a, lda, panel + column, fetch && column == 0, from, c + column, ldc);                          \
 		break
 		switch (rows)
 		{

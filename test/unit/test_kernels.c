@@ -178,11 +178,11 @@ tiles(const mb_kernels *kernels)
 			float *alone = random_floats(MB_PANEL, 1.0f);
 
 			mb_pack_panels(w, k, MB_PANEL, k, 1, panel);
-			kernels->tile(rows, k, a, lda, panel, init, c, ldc);
+			kernels->tile(rows, k, a, lda, panel, rows % 2 == 0, init, c, ldc);
 			check_product("tile", rows, k, MB_PANEL, a, lda, w, init, c, ldc);
 			for (size_t r = 0; r < rows; r++)
 			{
-				kernels->tile(1, k, a + r * lda, lda, panel, init, alone, MB_PANEL);
+				kernels->tile(1, k, a + r * lda, lda, panel, rows % 2 == 0, init, alone, MB_PANEL);
 				assert_true(same_bits(alone, c + r * ldc, MB_PANEL));
 				for (size_t j = MB_PANEL; r + 1 < rows && j < ldc; j++)
 					assert_true(c[r * ldc + j] == CANARY);
@@ -190,8 +190,9 @@ tiles(const mb_kernels *kernels)
 			/* In two parts, the second going on from the first: the same bits. */
 			for (size_t r = 0; r < rows; r++)
 			{
-				kernels->tile(1, k / 2, a + r * lda, lda, panel, init, alone, MB_PANEL);
-				kernels->tile(1, k - k / 2, a + r * lda + k / 2, lda, panel + k / 2 * MB_PANEL, NULL, alone, MB_PANEL);
+				kernels->tile(1, k / 2, a + r * lda, lda, panel, rows % 2 == 0, init, alone, MB_PANEL);
+				kernels->tile(1, k - k / 2, a + r * lda + k / 2, lda, panel + k / 2 * MB_PANEL, false, NULL, alone,
+							  MB_PANEL);
 				assert_true(same_bits(alone, c + r * ldc, MB_PANEL));
 			}
 			free(alone);
