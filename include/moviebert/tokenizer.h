@@ -65,6 +65,21 @@ mb_status mb_tokenizer_open(mb_tokenizer *tokenizer, const void *blob, size_t si
 mb_status mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,
                       size_t *n_ids, const mb_interrupt *interrupt, mb_error *err);
 
+/*
+ * One word of a text: `bytes` bytes of UTF-8, normalised, valid during the call only.  too_long: it has more than
+ * max_chars_per_word characters, so a tokenizer would take it for [UNK]; word is then only its beginning.
+ */
+typedef void (*mb_word_callback)(void *arg, const char *word, size_t bytes, bool too_long);
+
+/*
+ * Calls on_word for each word of text, in order: what mb_tokenize, with the same options, looks up in its vocabulary.
+ * Special tokens written in the text are plain text here; of the options only lowercase, strip_accents, split_cjk and
+ * max_chars_per_word matter.  Errors: MB_INVALID_ARGUMENT, MB_INVALID_UTF8 with the byte offset (words before it have
+ * been reported), MB_CANCELLED.
+ */
+mb_status mb_split_words(const mb_tokenizer_options *options, const char *text, size_t text_bytes,
+                         mb_word_callback on_word, void *arg, const mb_interrupt *interrupt, mb_error *err);
+
 /* The token of an id as in vocab.txt (not NUL-terminated; points into the blob), or NULL if id is out of range. */
 const char *mb_tokenizer_token(const mb_tokenizer *tokenizer, int32_t id, size_t *bytes);
 

@@ -19,9 +19,13 @@ typedef struct mark
 	int combining_class;
 } mark;
 
+/* A text is either tokenized or only split: v, longest and ids are of no use to the latter, on_word to the former. */
 typedef struct tokenizing
 {
 	vocabulary v;
+	mb_word_callback on_word; /* NULL: look words up */
+	void *on_word_arg;
+	const uint8_t *byte_kinds; /* [256] */
 	size_t max_chars;
 	size_t longest[2];
 	bool lowercase, strip_accents, split_cjk;
@@ -144,7 +148,10 @@ end_word_without_marks(tokenizing *t)
 {
 	if (t->word_chars > 0)
 	{
-		put_pieces(t);
+		if (t->on_word == NULL)
+			put_pieces(t);
+		else
+			t->on_word(t->on_word_arg, (const char *) t->word, t->word_bytes, t->word_chars > t->max_chars);
 		t->word_bytes = 0;
 		t->word_chars = 0;
 	}
@@ -349,36 +356,13 @@ add_letters(tokenizing *t, const unsigned char *letters, size_t n, size_t readab
 	t->word_chars += n;
 }
 
-static void
-start(tokenizing *t, const mb_tokenizer *tokenizer, int32_t *ids, size_t capacity)
-{
-	t->v = vocabulary_of(tokenizer);
-	t->max_chars = t->v.header->max_chars_per_word;
-	t->longest[0] = t->v.header->longest[0];
-	t->longest[1] = t->v.header->longest[1];
-	t->lowercase = t->v.header->lowercase;
-	t->strip_accents = t->v.header->strip_accents;
-	t->split_cjk = t->v.header->split_cjk;
-	t->ids = ids;
-	t->capacity = capacity;
-	t->n_ids = 0;
-	t->word_bytes = 0;
-	t->word_chars = 0;
-	t->n_marks = 0;
-}
-
-mb_status
-mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,
-			size_t *n_ids, const mb_interrupt *interrupt, mb_error *err)
+static mb_status
+read_text(tokenizing *t, const char *text, size_t text_bytes, const mb_interrupt *interrupt, mb_error *err)
 {
 	const unsigned char *bytes = (const unsigned char *) text;
-	const uint8_t *kinds;
+	const uint8_t *kinds = t->byte_kinds;
 	size_t at = 0, ask_at = STRETCH;
-	tokenizing t;
 
-	start(&t, tokenizer, ids, capacity);
-	kinds = t.v.header->byte_kinds;
-	*n_ids = 0;
 	while (at < text_bytes)
 	{
 		unsigned kind = kinds[bytes[at]];
@@ -392,12 +376,12 @@ mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, 
 		if ((kind & MB_BYTE_SPECIAL) != 0)
 		{
 			uint32_t id = 0;
-			size_t n = match_special(&t.v, bytes + at, text_bytes - at, &id);
+			size_t n = match_special(&t->v, bytes + at, text_bytes - at, &id);
 
 			if (n > 0)
 			{
-				end_word(&t);
-				put_id(&t, id);
+				end_word(t);
+				put_id(t, id);
 				at += n;
 				continue;
 			}
@@ -412,17 +396,17 @@ mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, 
 				do
 					at++;
 				while (at < text_bytes && kinds[bytes[at]] == MB_BYTE_LETTER);
-				add_letters(&t, bytes + first, at - first, text_bytes - first);
+				add_letters(t, bytes + first, at - first, text_bytes - first);
 				break;
 			}
 			case MB_BYTE_SPACE:
-				end_word(&t);
+				end_word(t);
 				at++;
 				break;
 			case MB_BYTE_PUNCTUATION:
-				end_word(&t);
-				add_to_word(&t, bytes[at]);
-				end_word_without_marks(&t);
+				end_word(t);
+				add_to_word(t, bytes[at]);
+				end_word_without_marks(t);
 				at++;
 				break;
 			case MB_BYTE_REMOVED:
@@ -439,12 +423,62 @@ mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, 
 					mb_detail(err, "The byte sequence at byte offset %zu is ill-formed.", at);
 					return MB_INVALID_UTF8;
 				}
-				add_codepoint(&t, c);
+				add_codepoint(t, c);
 				at += n;
 			}
 		}
 	}
-	end_word(&t);
-	*n_ids = t.n_ids;
+	end_word(t);
 	return MB_OK;
+}
+
+mb_status
+mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t text_bytes, int32_t *ids, size_t capacity,
+			size_t *n_ids, const mb_interrupt *interrupt, mb_error *err)
+{
+	tokenizing t;
+	mb_status status;
+
+	t.v = vocabulary_of(tokenizer);
+	t.on_word = NULL;
+	t.byte_kinds = t.v.header->byte_kinds;
+	t.max_chars = t.v.header->max_chars_per_word;
+	t.longest[0] = t.v.header->longest[0];
+	t.longest[1] = t.v.header->longest[1];
+	t.lowercase = t.v.header->lowercase;
+	t.strip_accents = t.v.header->strip_accents;
+	t.split_cjk = t.v.header->split_cjk;
+	t.ids = ids;
+	t.capacity = capacity;
+	t.n_ids = 0;
+	t.word_bytes = 0;
+	t.word_chars = 0;
+	t.n_marks = 0;
+	status = read_text(&t, text, text_bytes, interrupt, err);
+	*n_ids = status == MB_OK ? t.n_ids : 0;
+	return status;
+}
+
+mb_status
+mb_split_words(const mb_tokenizer_options *options, const char *text, size_t text_bytes, mb_word_callback on_word,
+			   void *arg, const mb_interrupt *interrupt, mb_error *err)
+{
+	uint8_t byte_kinds[256];
+	tokenizing t;
+
+	if (options->max_chars_per_word < 1 || options->max_chars_per_word > MB_VOCABULARY_MAX_WORD_CHARS)
+		return mb_fail(err, MB_INVALID_ARGUMENT, "words of at most %ld characters are not supported",
+					   (long) options->max_chars_per_word);
+	mb_plain_byte_kinds(byte_kinds);
+	t.on_word = on_word;
+	t.on_word_arg = arg;
+	t.byte_kinds = byte_kinds;
+	t.max_chars = (size_t) options->max_chars_per_word;
+	t.lowercase = options->lowercase;
+	t.strip_accents = options->strip_accents;
+	t.split_cjk = options->split_cjk;
+	t.word_bytes = 0;
+	t.word_chars = 0;
+	t.n_marks = 0;
+	return read_text(&t, text, text_bytes, interrupt, err);
 }

@@ -140,11 +140,17 @@ byte_kind(int byte)
 	return (classes & MB_PUNCTUATION) != 0 ? MB_BYTE_PUNCTUATION : MB_BYTE_LETTER;
 }
 
-static void
-find_byte_kinds(uint8_t kinds[256], const vocabulary *v)
+void
+mb_plain_byte_kinds(uint8_t kinds[256])
 {
 	for (int byte = 0; byte < 256; byte++)
 		kinds[byte] = byte_kind(byte);
+}
+
+static void
+find_byte_kinds(uint8_t kinds[256], const vocabulary *v)
+{
+	mb_plain_byte_kinds(kinds);
 	if (v->header->split_special_tokens)
 		return;
 	for (uint32_t i = 0; i < v->header->n_specials; i++)

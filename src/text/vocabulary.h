@@ -70,6 +70,9 @@ typedef struct vocabulary
 	const unsigned char *text;
 } vocabulary;
 
+/* The kind of each byte where no special token matters. */
+void mb_plain_byte_kinds(uint8_t kinds[256]);
+
 /* Changes with the layout and with the hash. */
 static const char vocabulary_magic[8] = "mbvocab2";
 
