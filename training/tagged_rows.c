@@ -1,33 +1,14 @@
 /* tagged_rows.c - from a query's result to texts and tag numbers. */
 #include "tagged_rows.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "connection.h"
-#include "interrupt.h"
 #include "memory.h"
-#include "progress.h"
+#include "query_rows.h"
 #include "report.h"
 #include "sha256.h"
 #include "tag_array.h"
-
-/* Type oids from the server's catalogue (src/include/catalog/pg_type.dat); they never change. */
-enum
-{
-	OID_TEXT = 25,
-	OID_NAME = 19,
-	OID_BPCHAR = 1042,
-	OID_VARCHAR = 1043,
-	OID_UNKNOWN = 705,
-	OID_JSON = 114,
-	OID_JSONB = 3802,
-	OID_TEXT_ARRAY = 1009,
-	OID_NAME_ARRAY = 1003,
-	OID_BPCHAR_ARRAY = 1014,
-	OID_VARCHAR_ARRAY = 1015
-};
 
 typedef struct column_map
 {
@@ -38,75 +19,9 @@ typedef struct column_map
 } column_map;
 
 static bool
-is_text_type(Oid type)
-{
-	return type == OID_TEXT || type == OID_NAME || type == OID_BPCHAR || type == OID_VARCHAR || type == OID_UNKNOWN;
-}
-
-static bool
 is_array_type(Oid type)
 {
 	return type == OID_TEXT_ARRAY || type == OID_NAME_ARRAY || type == OID_BPCHAR_ARRAY || type == OID_VARCHAR_ARRAY;
-}
-
-static void
-list_columns(const PGresult *result, string_buffer *list)
-{
-	int i;
-
-	string_add(list, "", 0);
-	for (i = 0; i < PQnfields(result); i++)
-		string_printf(list, "%s\"%s\"", i > 0 ? ", " : "", PQfname(result, i));
-}
-
-static mb_status
-no_such_column(const PGresult *result, const char *role, const char *option, const char *name, mb_error *err)
-{
-	string_buffer list = {0};
-
-	list_columns(result, &list);
-	if (name != NULL)
-		mb_fail(err, MB_INVALID_ARGUMENT, "the query has no column \"%s\" for the %s", name, role);
-	else
-		mb_fail(err, MB_INVALID_ARGUMENT, "the query has no column for the %s", role);
-	mb_detail(err, "Its columns are: %s.", list.data[0] != '\0' ? list.data : "none");
-	mb_hint(err, "Name the column with --%s, or select the text first and the tags second.", option);
-	string_release(&list);
-	return MB_INVALID_ARGUMENT;
-}
-
-/* By name, exactly; the same name twice is an error. -1 absent, -2 ambiguous. */
-static int
-find_column(const PGresult *result, const char *name)
-{
-	int found = -1;
-	int i;
-
-	for (i = 0; i < PQnfields(result); i++)
-		if (strcmp(PQfname(result, i), name) == 0)
-		{
-			if (found >= 0)
-				return -2;
-			found = i;
-		}
-	return found;
-}
-
-static mb_status
-resolve_column(const PGresult *result, const char *role, const char *option, const char *name, int position,
-			   int *column, mb_error *err)
-{
-	if (name == NULL)
-		*column = position < PQnfields(result) ? position : -1;
-	else
-		*column = find_column(result, name);
-	if (*column == -2)
-	{
-		mb_fail(err, MB_INVALID_ARGUMENT, "the query has more than one column \"%s\"", name);
-		mb_hint(err, "Give them different names with AS.");
-		return MB_INVALID_ARGUMENT;
-	}
-	return *column < 0 ? no_such_column(result, role, option, name, err) : MB_OK;
 }
 
 static mb_status
@@ -115,21 +30,14 @@ map_columns(const PGresult *result, const query_columns *columns, column_map *ma
 	mb_status status;
 	Oid type;
 
-	status = resolve_column(result, "text", "text", columns->text, 0, &map->text, err);
+	status = query_text_column(result, columns->text, 0, &map->text, err);
 	if (status == MB_OK)
-		status = resolve_column(result, "tags", "tags", columns->tags, 1, &map->tags, err);
+		status = query_column(result, "tags", "tags", columns->tags, 1, &map->tags, err);
 	map->key = -1;
 	if (status == MB_OK && columns->key != NULL)
-		status = resolve_column(result, "key", "key", columns->key, 0, &map->key, err);
+		status = query_column(result, "key", "key", columns->key, 0, &map->key, err);
 	if (status != MB_OK)
 		return status;
-	if (!is_text_type(PQftype(result, map->text)))
-	{
-		mb_fail(err, MB_INVALID_ARGUMENT, "column \"%s\" is not of type text", PQfname(result, map->text));
-		mb_detail(err, "It has the type with oid %u.", PQftype(result, map->text));
-		mb_hint(err, "Cast it to text in the query, or name another column with --text.");
-		return MB_INVALID_ARGUMENT;
-	}
 	type = PQftype(result, map->tags);
 	map->tags_are_json = type == OID_JSON || type == OID_JSONB;
 	if (!map->tags_are_json && !is_array_type(type))
@@ -144,18 +52,6 @@ map_columns(const PGresult *result, const query_columns *columns, column_map *ma
 		return MB_INVALID_ARGUMENT;
 	}
 	return MB_OK;
-}
-
-static bool
-is_blank(const char *text, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++)
-		if (text[i] != ' ' && text[i] != '\t' && text[i] != '\n' && text[i] != '\r' && text[i] != '\v' &&
-			text[i] != '\f')
-			return false;
-	return true;
 }
 
 void
@@ -201,6 +97,7 @@ tagged_rows_add(tagged_rows *rows, const char *text, size_t text_size, const int
 typedef struct row_reader
 {
 	tagged_rows *rows;
+	const query_columns *columns;
 	const part_rule *rule;
 	column_map map;
 	tag_array array;
@@ -209,8 +106,17 @@ typedef struct row_reader
 } row_reader;
 
 static mb_status
-read_row(row_reader *reader, const PGresult *result, mb_error *err)
+read_columns(void *arg, const PGresult *described, mb_error *err)
 {
+	row_reader *reader = arg;
+
+	return map_columns(described, reader->columns, &reader->map, err);
+}
+
+static mb_status
+read_row(void *arg, const PGresult *result, int64_t number, mb_error *err)
+{
+	row_reader *reader = arg;
 	tagged_rows *rows = reader->rows;
 	row_counts *counts = &rows->counts;
 	const column_map *map = &reader->map;
@@ -220,7 +126,7 @@ read_row(row_reader *reader, const PGresult *result, mb_error *err)
 	uint64_t key_hash;
 	mb_status status;
 
-	counts->read++;
+	counts->read = number;
 	if (PQgetisnull(result, 0, map->text))
 	{
 		counts->null_text++;
@@ -228,7 +134,7 @@ read_row(row_reader *reader, const PGresult *result, mb_error *err)
 	}
 	text = PQgetvalue(result, 0, map->text);
 	text_size = (size_t) PQgetlength(result, 0, map->text);
-	if (is_blank(text, text_size))
+	if (text_is_blank(text, text_size))
 	{
 		counts->empty_text++;
 		return MB_OK;
@@ -242,15 +148,7 @@ read_row(row_reader *reader, const PGresult *result, mb_error *err)
 		&reader->array, PQgetvalue(result, 0, map->tags), (size_t) PQgetlength(result, 0, map->tags), err);
 	if (status != MB_OK)
 	{
-		if (err->detail[0] == '\0')
-			mb_detail(err, "It is in row %lld of the query.", (long long) counts->read);
-		else
-		{
-			size_t used = strlen(err->detail);
-
-			snprintf(err->detail + used, sizeof(err->detail) - used, "  It is in row %lld of the query.",
-					 (long long) counts->read);
-		}
+		add_row_number(err, number);
 		return status;
 	}
 	counts->null_elements += (int64_t) reader->array.nulls;
@@ -299,69 +197,16 @@ read_row(row_reader *reader, const PGresult *result, mb_error *err)
 	return MB_OK;
 }
 
-/* Cancels what is still running and reads the connection empty, so that it can be used again. */
-static void
-abandon_query(PGconn *connection)
-{
-	PGcancel *cancel = PQgetCancel(connection);
-	PGresult *result;
-	char message[256];
-
-	if (cancel != NULL)
-	{
-		(void) PQcancel(cancel, message, sizeof(message));
-		PQfreeCancel(cancel);
-	}
-	while ((result = PQgetResult(connection)) != NULL)
-		PQclear(result);
-}
-
 mb_status
 tagged_rows_read(tagged_rows *rows, PGconn *connection, const char *sql, const query_columns *columns,
 				 const part_rule *rule, bool silent, mb_error *err)
 {
-	row_reader reader = {rows, rule, {0}, {0}, NULL, 0};
-	PGresult *result;
-	mb_status status = MB_OK;
-	bool mapped = false;
-	progress bar;
+	row_reader reader = {.rows = rows, .columns = columns, .rule = rule};
+	const row_handler handler = {read_columns, read_row, &reader, "a text and an array of tags"};
+	mb_status status;
 
 	memset(&rows->counts, 0, sizeof(rows->counts));
-	/* The extended protocol runs exactly one command: a query with a second command behind it is refused. */
-	if (!PQsendQueryParams(connection, sql, 0, NULL, NULL, NULL, NULL, 0) || !PQsetSingleRowMode(connection))
-		return connection_error(connection, NULL, err);
-	progress_start(&bar, "Reading", "rows", 0, silent);
-	while ((result = PQgetResult(connection)) != NULL)
-	{
-		ExecStatusType got = PQresultStatus(result);
-
-		if (got == PGRES_SINGLE_TUPLE || got == PGRES_TUPLES_OK)
-		{
-			if (!mapped)
-				status = map_columns(result, columns, &reader.map, err);
-			mapped = true;
-			if (status == MB_OK && got == PGRES_SINGLE_TUPLE)
-				status = read_row(&reader, result, err);
-			if (status == MB_OK && interrupt_requested())
-				status = mb_fail(err, MB_CANCELLED, "interrupted");
-			progress_update(&bar, (uint64_t) rows->counts.read);
-		}
-		else if (got == PGRES_COMMAND_OK)
-		{
-			status = mb_fail(err, MB_INVALID_ARGUMENT, "the query returns no rows");
-			mb_hint(err, "Give a SELECT, or a command with RETURNING, that returns a text and an array of tags.");
-		}
-		else
-			status = connection_error(connection, result, err);
-		PQclear(result);
-		if (status != MB_OK)
-		{
-			abandon_query(connection);
-			break;
-		}
-	}
-	if (status == MB_OK)
-		progress_finish(&bar, (uint64_t) rows->counts.read);
+	status = query_rows_read(connection, sql, &handler, silent, err);
 	tag_array_release(&reader.array);
 	free(reader.ids);
 	return status;
