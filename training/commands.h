@@ -8,6 +8,7 @@ extern const command_spec command_import;
 extern const command_spec command_info;
 extern const command_spec command_install;
 extern const command_spec command_export;
+extern const command_spec command_vocab;
 extern const command_spec command_finetune;
 extern const command_spec command_evaluate;
 

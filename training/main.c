@@ -7,8 +7,8 @@
 #include "interrupt.h"
 #include "report.h"
 
-static const command_spec *const commands[] = {&command_import, &command_info,     &command_install,
-											   &command_export, &command_finetune, &command_evaluate};
+static const command_spec *const commands[] = {&command_import, &command_info,     &command_install, &command_export,
+											   &command_vocab,  &command_finetune, &command_evaluate};
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -67,7 +67,7 @@ mb_status mb_tokenize(const mb_tokenizer *tokenizer, const char *text, size_t te
 
 /*
  * One word of a text: `bytes` bytes of UTF-8, normalised, valid during the call only.  too_long: it has more than
- * max_chars_per_word characters, so a tokenizer would take it for [UNK]; word is then only its beginning.
+ * max_chars_per_word characters, so a tokenizer takes it for [UNK]; what word holds then is not the word.
  */
 typedef void (*mb_word_callback)(void *arg, const char *word, size_t bytes, bool too_long);
 

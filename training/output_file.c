@@ -1,0 +1,109 @@
+/* output_file.c - write, sync, rename. */
+#include "output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "memory.h"
+
+static mb_status
+system_error(mb_error *err, int error, const char *action, const char *path)
+{
+	mb_fail(err, MB_IO, "could not %s \"%.250s\"", action, path);
+	mb_detail(err, "The system says: %s.", strerror(error));
+	err->os_errno = error;
+	return MB_IO;
+}
+
+/* The caller's to free. */
+static char *
+folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return copy_string(".");
+	return slash == path ? copy_string("/") : copy_bytes(path, (size_t) (slash - path));
+}
+
+mb_status
+output_file_check(const char *path, mb_error *err)
+{
+	char *folder = folder_of(path);
+	struct stat found;
+	mb_status status = MB_OK;
+
+	if (stat(path, &found) == 0 && S_ISDIR(found.st_mode))
+		status = system_error(err, EISDIR, "write", path);
+	else if (access(folder, W_OK | X_OK) != 0)
+		status = system_error(err, errno, "write into folder", folder);
+	free(folder);
+	return status;
+}
+
+static mb_status
+write_all(int fd, const char *data, size_t size, const char *path, mb_error *err)
+{
+	while (size > 0)
+	{
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return system_error(err, n == 0 ? ENOSPC : errno, "write", path);
+		data += n;
+		size -= (size_t) n;
+	}
+	return fsync(fd) != 0 ? system_error(err, errno, "sync", path) : MB_OK;
+}
+
+/* A rename is on disk once its folder is. */
+static mb_status
+sync_folder(const char *path, mb_error *err)
+{
+	char *folder = folder_of(path);
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	mb_status status = MB_OK;
+
+	if (fd < 0)
+		status = system_error(err, errno, "open folder", folder);
+	else if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: a file system that has no fsync for folders */
+		status = system_error(err, errno, "sync folder", folder);
+	if (fd >= 0)
+		close(fd);
+	free(folder);
+	return status;
+}
+
+mb_status
+output_file_write(const char *path, const void *data, size_t size, mb_error *err)
+{
+	string_buffer temporary = {0};
+	mb_status status;
+	int fd;
+
+	string_printf(&temporary, "%s.tmp", path);
+	/* One that a killed run left behind goes; O_EXCL keeps us from writing through somebody's link. */
+	unlink(temporary.data);
+	fd = open(temporary.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		status = system_error(err, errno, "create", temporary.data);
+	else
+	{
+		status = write_all(fd, data, size, temporary.data, err);
+		if (close(fd) != 0 && status == MB_OK)
+			status = system_error(err, errno, "write", temporary.data);
+		if (status == MB_OK && rename(temporary.data, path) != 0)
+			status = system_error(err, errno, "create", path);
+		if (status != MB_OK)
+			unlink(temporary.data);
+	}
+	string_release(&temporary);
+	return status == MB_OK ? sync_folder(path, err) : status;
+}

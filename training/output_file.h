@@ -1,0 +1,15 @@
+/* output_file.h - a file that is there whole or not at all. */
+#ifndef MOVIEBERT_TOOL_OUTPUT_FILE_H
+#define MOVIEBERT_TOOL_OUTPUT_FILE_H
+
+#include <stddef.h>
+
+#include "moviebert/status.h"
+
+/* Whether path could be written: asked before long work, not after it. */
+mb_status output_file_check(const char *path, mb_error *err);
+
+/* Writes path.tmp, syncs it to disk and renames it to path.  On an error path is as it was, and path.tmp is gone. */
+mb_status output_file_write(const char *path, const void *data, size_t size, mb_error *err);
+
+#endif
