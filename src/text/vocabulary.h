@@ -74,7 +74,7 @@ typedef struct vocabulary
 void mb_plain_byte_kinds(uint8_t kinds[256]);
 
 /* Changes with the layout and with the hash. */
-static const char vocabulary_magic[8] = "mbvocab2";
+static const char vocabulary_magic[8] = {'m', 'b', 'v', 'o', 'c', 'a', 'b', '2'};
 
 /* The parts of a blob that mb_tokenizer_open has found good. */
 static inline vocabulary
