@@ -42,25 +42,53 @@ ALTER TABLE films ENABLE TRIGGER USER;
 INSERT INTO films (id, plot) SELECT 20, string_agg(md5(i::text), ' ') FROM generate_series(1, 400) AS i;
 SELECT pg_column_size(plot) > 8000 FROM films WHERE id = 20;
 SELECT bert_drop_model('plain');
-SET moviebert.model = 'nobody';
+SELECT bert_default_model(NULL);
 UPDATE films SET seen = seen + 1;
 UPDATE films SET plot = plot, title = title WHERE id <= 7;
 UPDATE films SET plot = 'The ' || substr(plot, 5) WHERE plot LIKE 'The %';
 UPDATE films SET id = 9, recommended = '{by hand}' WHERE id = 1 RETURNING recommended;
 INSERT INTO films (id) VALUES (10);
-SELECT pg_temp.failure($$ UPDATE films SET plot = 'another' WHERE id = 2 $$) ~ '^42704 .*nobody';
+SELECT pg_temp.failure($$ UPDATE films SET plot = 'another' WHERE id = 2 $$) ~ '^42704 .*no default model';
 UPDATE films SET plot = plot || '' WHERE id = 20;
-SELECT pg_temp.failure($$ UPDATE films SET plot = overlay(plot PLACING 'X' FROM 9000) WHERE id = 20 $$) ~ '^42704 .*nobody';
-SELECT pg_temp.failure($$ UPDATE films SET plot = plot WHERE id = 8 $$) ~ '^42704 .*nobody';
-SELECT pg_temp.failure($$ UPDATE films SET recommended = NULL WHERE id = 2 $$) ~ '^42704 .*nobody';
-SELECT pg_temp.failure($$ INSERT INTO films (id, plot) VALUES (11, 'ghost') $$) ~ '^42704 .*nobody';
-RESET moviebert.model;
+SELECT pg_temp.failure($$ UPDATE films SET plot = overlay(plot PLACING 'X' FROM 9000) WHERE id = 20 $$) ~ '^42704 .*no default model';
+SELECT pg_temp.failure($$ UPDATE films SET plot = plot WHERE id = 8 $$) ~ '^42704 .*no default model';
+SELECT pg_temp.failure($$ UPDATE films SET recommended = NULL WHERE id = 2 $$) ~ '^42704 .*no default model';
+SELECT pg_temp.failure($$ INSERT INTO films (id, plot) VALUES (11, 'ghost') $$) ~ '^42704 .*no default model';
+SELECT pg_temp.failure($$ INSERT INTO films (id, plot) VALUES (11, 'ghost') $$);
+SELECT bert_default_model('tagger');
 SELECT pg_temp.failure($$ UPDATE films SET plot = 'another' WHERE id = 2 $$) ~ '^42704 .*plain';
 DROP TRIGGER vectors ON films;
 -- A row from before the trigger gets its value when it is touched where it matters.
 UPDATE films SET seen = 7 WHERE id = 8 RETURNING recommended;
 UPDATE films SET plot = plot WHERE id = 8 RETURNING recommended = bert_tags(plot);
 DROP TABLE films;
+
+-- Without model= the database's default computes, and no setting of whoever writes.
+\set ECHO none
+\i :load
+\set ECHO all
+SELECT bert_default_model('tagger');
+CREATE TABLE shared (plot text, tags text[], vec real[]);
+CREATE TRIGGER tags BEFORE INSERT OR UPDATE ON shared FOR EACH ROW EXECUTE FUNCTION bert_tags_trigger('tags', 'plot');
+CREATE TRIGGER vec BEFORE INSERT OR UPDATE ON shared FOR EACH ROW EXECUTE FUNCTION bert_tags_trigger('vec', 'plot');
+CREATE ROLE regress_bert_writer;
+GRANT INSERT, UPDATE, SELECT ON shared TO regress_bert_writer;
+SET ROLE regress_bert_writer;
+SET moviebert.model = 'plain';
+SELECT bert_embed('ghost') = bert_embed('ghost', 'plain') AS the_setting_counts_here;
+INSERT INTO shared VALUES ('The ghost ship.')
+RETURNING tags = bert_tags(plot, 'tagger') AS tags, vec = bert_embed(plot, 'tagger') AS vec, vec <> bert_embed(plot) AS other;
+SET moviebert.model = 'nobody';
+UPDATE shared SET plot = 'ghost' RETURNING vec = bert_embed(plot, 'tagger') AS vec;
+RESET moviebert.model;
+RESET ROLE;
+SELECT bert_default_model('plain');
+SET moviebert.model = 'tagger';
+SELECT pg_temp.failure($$ UPDATE shared SET plot = 'robot' $$);
+RESET moviebert.model;
+SELECT bert_default_model('tagger');
+DROP TABLE shared;
+DROP ROLE regress_bert_writer;
 
 -- Options; other text types; domains; quoted names; partitions; COPY; a large text.
 CREATE DOMAIN short_list AS text[] CHECK (cardinality(VALUE) <= 2);
@@ -125,9 +153,14 @@ CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'speed
 CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'model='$$);
 CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'top_k=0'$$);
 CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'top_k=many'$$);
+CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'top_k=99999999999'$$);
+CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'top_k='$$);
+CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'threshold=x'$$);
+CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'threshold=nan'$$);
 CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'threshold=2'$$);
 CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'vec', 'plot', 'top_k=2'$$);
 CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'model=plain'$$);
+CALL pg_temp.try('BEFORE INSERT ON wrong FOR EACH ROW', $$'tags', 'plot', 'model=rating'$$);
 CREATE TRIGGER t BEFORE DELETE ON wrong FOR EACH ROW EXECUTE FUNCTION bert_tags_trigger('tags', 'plot');
 INSERT INTO wrong (id) VALUES (1);
 SELECT pg_temp.failure($$ DELETE FROM wrong $$);

@@ -76,7 +76,8 @@ bert_embed_array(PG_FUNCTION_ARGS)
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("array of texts must have one dimension, not %d", ARR_NDIM(array))));
+				 errmsg("array of texts must have one dimension, not %d", ARR_NDIM(array)),
+				 errhint("Make it one with ARRAY(SELECT unnest(...)).")));
 	model = BertModelForCall(fcinfo, PG_NARGS() > 1 ? 1 : -1);
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n_texts);
 	if (n_texts == 0)

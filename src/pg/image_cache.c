@@ -164,17 +164,23 @@ raise_unknown(const char *name, bool from_setting)
 			errhint("SELECT name FROM bert_models; lists those that do."));
 }
 
+/* setting_counts: whether the setting moviebert.model, which is empty, could have named one. */
 pg_noreturn static void
-raise_no_default(void)
+raise_no_default(bool setting_counts)
 {
 	ereport(ERROR,
 			errcode(ERRCODE_UNDEFINED_OBJECT),
 			errmsg("no model was named, and the database has no default model"),
+			setting_counts ?
 			errhint("Choose one from the view bert_models with bert_default_model('name') or the setting "
-					"\"moviebert.model\"; \"moviebert install\" brings one."));
+					"\"moviebert.model\"; \"moviebert install\" brings one.") :
+			errhint("Name one, or choose one from the view bert_models with bert_default_model('name')."));
 }
 
-/* name is empty for the database's default.  *generation: in which the answer is true. */
+/*
+ * name is empty for the database's default.  from_setting: whether name is what the setting moviebert.model says.
+ * *generation: in which the answer is true.
+ */
 static const BertModel *
 find_model(const char *name, bool from_setting, uint64 *generation)
 {
@@ -187,7 +193,7 @@ find_model(const char *name, bool from_setting, uint64 *generation)
 		if (!BertReadModel(name[0] != '\0' ? name : NULL, &row))
 		{
 			if (name[0] == '\0')
-				raise_no_default();
+				raise_no_default(from_setting);
 			raise_unknown(name, from_setting);
 		}
 		model = open_model(&row);
@@ -205,13 +211,9 @@ BertModelByName(const char *name)
 	uint64		generation;
 
 	AcceptInvalidationMessages();
-	if (name == NULL)
-		name = bert_model_setting;
-	else if (name[0] == '\0')
+	if (name != NULL && (name[0] == '\0' || strlen(name) > BERT_MAX_NAME))
 		raise_unknown(name, false);
-	if (strlen(name) > BERT_MAX_NAME)
-		raise_unknown(name, name == bert_model_setting);
-	return find_model(name, name == bert_model_setting, &generation);
+	return find_model(name != NULL ? name : "", false, &generation);
 }
 
 const BertModel *

@@ -37,7 +37,7 @@ typedef struct BertModel
  */
 extern const BertModel *BertModelForCall(FunctionCallInfo fcinfo, int name_arg);
 
-/* The same by name, without a memory; name NULL means the session's default. */
+/* The same by name, without a memory; name NULL means the database's default, whatever the setting says. */
 extern const BertModel *BertModelByName(const char *name);
 
 /* The setting moviebert.model; empty for the database's default. */

@@ -23,7 +23,8 @@ vector_elements(ArrayType *array)
 	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("vector must not contain nulls")));
+				 errmsg("vector must not contain nulls"),
+				 errhint("Compare vectors as bert_embed gives them.")));
 	return (const float *) ARR_DATA_PTR(array);
 }
 
@@ -35,7 +36,8 @@ check_finite(const float *x, int n)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("vector must not contain NaN or infinity"),
-					 errdetail("Element %d is %g.", i + 1, x[i])));
+					 errdetail("Element %d is %g.", i + 1, x[i]),
+					 errhint("Compute the vector anew with bert_embed.")));
 }
 
 /*

@@ -70,11 +70,20 @@ options_of_call(FunctionCallInfo fcinfo)
 	return options;
 }
 
-/* The model's name if it is an argument, else NULL. */
+/* The model's name, from the argument or else the setting; NULL for the database's default. */
 static const char *
 name_of_call(FunctionCallInfo fcinfo)
 {
-	return PG_NARGS() > 3 ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : NULL;
+	if (PG_NARGS() > 3)
+		return text_to_cstring(PG_GETARG_TEXT_PP(1));
+	return bert_model_setting[0] != '\0' ? bert_model_setting : NULL;
+}
+
+/* "model "NAME" lacks something", or "the default model lacks something". */
+static int
+model_errmsg(const char *name, const char *what)
+{
+	return name != NULL ? errmsg("model \"%s\" %s", name, what) : errmsg("the default model %s", what);
 }
 
 /* Best first; equal scores in the order of the model's tags; NaN, of a broken model, last. */
@@ -91,17 +100,15 @@ better_first(const void *a, const void *b)
 	return x->tag < y->tag ? -1 : 1;
 }
 
-/* An error if the model has no head.  name is what it was called by; NULL where no argument did. */
+/* An error if the model has no head.  name is as in name_of_call. */
 static void
 check_has_tags(const BertModel *model, const char *name)
 {
 	if (model->image.pipeline.problem != MB_NO_HEAD)
 		return;
-	if (name == NULL && bert_model_setting[0] != '\0')
-		name = bert_model_setting;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 name != NULL ? errmsg("model \"%s\" has no tags", name) : errmsg("the default model has no tags"),
+			 model_errmsg(name, "has no tags"),
 			 errhint("Train it on tagged rows with \"moviebert finetune\", or use a model with tags; bert_models lists them.")));
 }
 
@@ -181,7 +188,7 @@ tag_name(const mb_image *image, int tag)
 	return BertTextOutput(name, bytes);
 }
 
-/* name as in check_has_tags, constant as in score_text. */
+/* name as in name_of_call, constant as in score_text. */
 static ArrayType *
 tag_text(const BertModel *model, const char *name, text *t, bool constant, const BertTagOptions *options)
 {
@@ -195,7 +202,7 @@ tag_text(const BertModel *model, const char *name, text *t, bool constant, const
 	if (image->pipeline.problem == MB_REGRESSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the model predicts numbers, not tags"),
+				 model_errmsg(name, "predicts numbers, not tags"),
 				 errhint("Use bert_tag_scores.")));
 	scored = score_text(model, t, constant, &n);
 	if (options->has_top_k || options->has_threshold)
@@ -216,7 +223,7 @@ tag_text(const BertModel *model, const char *name, text *t, bool constant, const
 	return result;
 }
 
-/* The tags of one text, as a new text[].  name as in check_has_tags. */
+/* The tags of one text, as a new text[].  name as in name_of_call. */
 ArrayType *
 BertTags(const BertModel *model, const char *name, text *t, const BertTagOptions *options)
 {
@@ -250,6 +257,7 @@ bert_tag_scores(PG_FUNCTION_ARGS)
 	bool		has_model = PG_NARGS() > 3;
 	BertTagOptions options;
 	const BertModel *model;
+	const char *name;
 	ScoredTag  *scored;
 	int			n;
 
@@ -258,11 +266,12 @@ bert_tag_scores(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	options = options_of_call(fcinfo);
 	model = BertModelForCall(fcinfo, has_model ? 1 : -1);
-	check_has_tags(model, name_of_call(fcinfo));
+	name = name_of_call(fcinfo);
+	check_has_tags(model, name);
 	if (options.has_threshold && model->image.pipeline.problem == MB_REGRESSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the model predicts numbers, to which no threshold applies"),
+				 model_errmsg(name, "predicts numbers, to which no threshold applies"),
 				 errhint("Leave threshold out.")));
 	scored = score_text(model, PG_GETARG_TEXT_PP(0), false, &n);
 	n = keep_by_options(scored, n, &options);

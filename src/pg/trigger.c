@@ -12,6 +12,9 @@
  * but the target, though null, is asked for: the statement sets it or a source, or took its value away.  So
  * "UPDATE ... SET target = NULL" computes anew, "SET target = value" keeps a value given by hand, and an UPDATE that is
  * about other columns never needs the model.  An UPDATE that moves a row to another partition is an INSERT there.
+ *
+ * Without model= the database's default computes.  The setting moviebert.model has no say: whoever may insert could
+ * choose by it, and would fill a column that belongs to others with vectors that do not compare with the rest.
  */
 #include "postgres.h"
 
@@ -44,7 +47,7 @@ typedef struct TriggerPlan
 	Oid			cast;			/* from real[] to target_type; InvalidOid: none needed */
 	int			n_sources;
 	AttrNumber *sources;
-	const char *model;			/* NULL: the session's default */
+	const char *model;			/* NULL: the database's default */
 	bool		has_options;
 	BertTagOptions options;
 } TriggerPlan;
@@ -164,6 +167,41 @@ option_value(const char *argument, const char *key)
 	return strncmp(argument, key, n) == 0 && argument[n] == '=' ? argument + n + 1 : NULL;
 }
 
+static int32
+whole_number(const char *option, const char *value)
+{
+	char	   *end;
+	long		number;
+
+	errno = 0;
+	number = strtol(value, &end, 10);
+	if (end == value || *end != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trigger option \"%s\" needs a whole number, not \"%s\"", option, value),
+				 errhint("Write it as in 'top_k=3'.")));
+	if (errno == ERANGE || number < PG_INT32_MIN || number > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("value \"%s\" of trigger option \"%s\" is out of range", value, option)));
+	return (int32) number;
+}
+
+/* What is no number between 0 and 1, as too large a one, is BertSetThreshold's to refuse. */
+static double
+decimal_number(const char *option, const char *value)
+{
+	char	   *end;
+	double		number = strtod(value, &end);
+
+	if (end == value || *end != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trigger option \"%s\" needs a number, not \"%s\"", option, value),
+				 errhint("Write it as in 'threshold=0.5'.")));
+	return number;
+}
+
 static void
 set_option(TriggerPlan *plan, const char *argument)
 {
@@ -180,9 +218,9 @@ set_option(TriggerPlan *plan, const char *argument)
 		return;
 	}
 	if ((value = option_value(argument, "top_k")) != NULL)
-		BertSetTopK(&plan->options, pg_strtoint32(value));
+		BertSetTopK(&plan->options, whole_number("top_k", value));
 	else if ((value = option_value(argument, "threshold")) != NULL)
-		BertSetThreshold(&plan->options, DatumGetFloat8(DirectFunctionCall1(float8in, CStringGetDatum(value))));
+		BertSetThreshold(&plan->options, decimal_number("threshold", value));
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -225,7 +263,8 @@ read_arguments(TriggerPlan *plan, const TriggerData *data)
 	if (plan->has_options && !plan->wants_tags)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("top_k and threshold are about tags, and column \"%s\" takes an embedding", trigger->tgargs[0])));
+				 errmsg("top_k and threshold are about tags, and column \"%s\" takes an embedding", trigger->tgargs[0]),
+				 errhint("Leave them out, or fill a column of type text[].")));
 }
 
 static bool
