@@ -178,3 +178,12 @@ COMMENT ON FUNCTION bert_similarity(real[], real[]) IS 'cosine of two vectors, f
 CREATE FUNCTION bert_tags_trigger() RETURNS trigger
     AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON FUNCTION bert_tags_trigger() IS 'fills a column with the tags or the embedding of others';
+
+-- Counted in this backend: a parallel worker could not answer for the session, nor the session for its workers.
+CREATE FUNCTION bert_session_stats(OUT calls bigint, OUT texts bigint, OUT tokens bigint, OUT windows bigint, OUT truncated bigint)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION bert_session_stats() IS 'what this session has computed, without its parallel workers, and how many texts its models cut';
+
+CREATE FUNCTION bert_session_stats_reset() RETURNS void
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION bert_session_stats_reset() IS 'set what bert_session_stats counts back to zero';

@@ -56,6 +56,26 @@ SELECT pg_temp.failure($$ SELECT bert_embed('{a,NULL,b}'::text[]) $$);
 SELECT pg_temp.failure($$ SELECT bert_embed('{{a,b},{c,d}}'::text[]) $$);
 SELECT pg_temp.failure($$ SELECT bert_embed('{a,b}'::text[], 'nobody') $$) ~ '^42704 ';
 
+-- What was computed is counted, and what a model that truncates has cut: genre reads 30 tokens, tagger windows of 14.
+SELECT bert_session_stats_reset();
+SELECT calls, texts, tokens, windows, truncated FROM bert_session_stats();
+SELECT bert_embed(repeat('ghost ', 30), 'genre') IS NOT NULL;
+SELECT * FROM bert_session_stats();
+SELECT bert_embed(repeat('ghost ', 31), 'genre') IS NOT NULL, bert_tags(repeat('ghost ', 40), 'genre') IS NOT NULL;
+SELECT * FROM bert_session_stats();
+SELECT cardinality(bert_embed(ARRAY['', repeat('ghost ', 15)], 'tagger'));
+SELECT * FROM bert_session_stats();
+SELECT pg_temp.failure($$ SELECT bert_embed('{a,NULL}'::text[], 'genre') $$) ~ '^22004', bert_token_count(repeat('ghost ', 31), 'genre');
+SELECT * FROM bert_session_stats();
+-- A constant that was remembered was not computed.
+SELECT count(bert_embed('remembered')) FROM generate_series(1, 5);
+SELECT calls FROM bert_session_stats();
+-- Which texts a model cuts, without running it.
+SELECT length(t) FROM (VALUES (repeat('ghost ', 30)), (repeat('ghost ', 31))) AS v (t), bert_models
+ WHERE name = 'genre' AND long_text = 'truncate' AND bert_token_count(t, name) > max_length;
+SELECT bert_session_stats_reset();
+SELECT * FROM bert_session_stats();
+
 -- Errors leave the session usable.
 SELECT pg_temp.failure($$ SELECT bert_embed('ghost', 'nobody') $$) ~ '^42704 .*nobody';
 BEGIN;

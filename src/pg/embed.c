@@ -15,10 +15,12 @@ static void
 compute(const BertModel *model, const mb_text *texts, size_t n, float *embeddings)
 {
 	mb_error	err;
-	mb_status	status = mb_embed(&model->image, BertScratch(), texts, n, embeddings, &BertInferOptions, NULL, &err);
+	mb_infer_stats stats = {0};
+	mb_status	status = mb_embed(&model->image, BertScratch(), texts, n, embeddings, &BertInferOptions, &stats, &err);
 
 	if (status != MB_OK)
 		BertInferFailed(status, &err, n);
+	BertCountCall(&stats);
 }
 
 /* The vector of one text, as a new real[]. */

@@ -36,6 +36,9 @@ typedef struct BertMemo
 extern const float *BertRecall(const BertMemo *memo, const BertModel *model, mb_text input);
 extern void BertRemember(BertMemo *memo, const BertModel *model, mb_text input, int n, const float *values);
 
+/* session_stats.c: adds what a call that succeeded has computed. */
+extern void BertCountCall(const mb_infer_stats *call);
+
 /* vector.c */
 extern ArrayType *BertNewVector(int n, float **elements);
 extern ArrayType *BertNewVectors(int rows, int n, float **elements);

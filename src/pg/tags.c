@@ -129,10 +129,12 @@ score_text(const BertModel *model, text *t, bool constant, int *n)
 	{
 		float	   *computed = palloc(*n * sizeof(float));
 		mb_error	err;
-		mb_status	status = mb_scores(&model->image, BertScratch(), &input, 1, computed, &BertInferOptions, NULL, &err);
+		mb_infer_stats stats = {0};
+		mb_status	status = mb_scores(&model->image, BertScratch(), &input, 1, computed, &BertInferOptions, &stats, &err);
 
 		if (status != MB_OK)
 			BertInferFailed(status, &err, 1);
+		BertCountCall(&stats);
 		if (constant)
 			BertRemember(&memo, model, input, *n, computed);
 		scores = computed;
