@@ -1,15 +1,13 @@
 /*
  * command_finetune.c - moviebert finetune --freeze all: a query's rows become a tag head on a frozen encoder.
  *
- * Read, split, embed once, fit, calibrate, measure, write, and read back what was written to see that it says the same.
+ * Read, split, embed once, fit, calibrate, measure, write.
  */
 #include "commands.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "blas.h"
 #include "calibration.h"
@@ -19,12 +17,10 @@
 #include "head.h"
 #include "interrupt.h"
 #include "memory.h"
+#include "output_file.h"
 #include "parallel.h"
 #include "progress.h"
 #include "report.h"
-
-/* How far the written model's logits may be from the fitted head's: rounding of two orders of summation. */
-#define LOGIT_TOLERANCE 1e-3
 
 static void
 trial_progress(void *arg, int done, int total)
@@ -53,67 +49,6 @@ measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t n_featur
 
 	metrics_compute(m, scores, rows->labels, fit->thresholds, rows->n, n_tags);
 	free(scores);
-}
-
-static mb_status
-write_model(const char *path, const model_source *base, const finetune_data *data, const fit_result *fit, json_t *card,
-			mb_error *err)
-{
-	mb_tag *tags = allocate((size_t) data->labels.n, sizeof(mb_tag));
-	char *text = json_dumps(card, JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
-	mb_head head = {MB_MULTI_LABEL, data->labels.n, fit->weight, fit->bias, tags, text};
-	mb_status status;
-	int32_t l;
-
-	for (l = 0; l < data->labels.n; l++)
-	{
-		tags[l].name = data->labels.names[l];
-		tags[l].threshold = fit->thresholds[l];
-		tags[l].support = data->labels.support[l];
-	}
-	status = text == NULL ? mb_fail(err, MB_OUT_OF_MEMORY, "out of memory while writing the card")
-						  : mb_model_write_with_head(base->model, &head, path, err);
-	free(text);
-	free(tags);
-	return status;
-}
-
-/* What inference computes from the written file must be what was fitted. */
-static mb_status
-verify_written(const char *path, const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags,
-			   bool announce, mb_error *err)
-{
-	size_t n = rows->n < 256 ? rows->n : 256;
-	float *expected = allocate(n * n_tags, sizeof(float));
-	float *got = allocate(n * n_tags, sizeof(float));
-	model_source written;
-	double worst = 0;
-	mb_status status = model_source_open_file(&written, path, err);
-	size_t i;
-
-	if (status == MB_OK)
-	{
-		status = model_source_image(&written, err);
-		if (status == MB_OK)
-		{
-			mb_classify(&written.image, rows->features, n, got);
-			head_forward(expected, fit->weight, fit->bias, rows->features, n, n_features, n_tags);
-			for (i = 0; i < n * n_tags; i++)
-				worst = fmax(worst, fabs((double) got[i] - (double) expected[i]) / (1 + fabs((double) expected[i])));
-			if (!(worst <= LOGIT_TOLERANCE))
-				status =
-					mb_fail(err, MB_CORRUPT, "the written model's scores differ from the fitted ones by %g", worst);
-		}
-		if (status == MB_OK && announce)
-			printf("\nWrote \"%s\" (sha256 %.16s..., logits within %.1e of the fitted head).\n", path, written.sha256,
-				   worst);
-		model_source_close(&written);
-	}
-	if (status != MB_OK)
-		unlink(path);
-	free(expected);
-	free(got);
-	return status;
 }
 
 static void
@@ -174,6 +109,7 @@ train(const finetune_request *request, const finetune_data *data, const model_so
 	fit_options how = request->fit;
 	fit_result fit;
 	metrics validation, test;
+	finetune_written written;
 	progress bar;
 	mb_status status;
 	int p;
@@ -208,9 +144,10 @@ train(const finetune_request *request, const finetune_data *data, const model_so
 			else
 				printf("  --test=0.1 or --test-query keeps rows aside for an honest measure.\n");
 		}
-		status = write_model(output, base, data, &fit, card, err);
-		if (status == MB_OK)
-			status = verify_written(output, &parts[PART_VALIDATION], &fit, H, L, !as_json, err);
+		status = finetune_write(&written, output, base->model, &data->labels, &fit, card, &parts[PART_VALIDATION], err);
+		if (status == MB_OK && !as_json)
+			printf("\nWrote \"%s\" (sha256 %.16s..., logits within %.1e of the fitted head).\n", output, written.sha256,
+				   written.worst_logit);
 		json_decref(card);
 		metrics_release(&validation);
 		if (parts[PART_TEST].n > 0)
@@ -237,7 +174,9 @@ finetune(const finetune_request *request, const connection_options *where, const
 	mb_status status;
 	int code = TOOL_OK;
 
-	/* A model file is looked at before the database is asked for anything. */
+	/* What can be known to fail is found before the database is asked for anything. */
+	if (output_file_check(output, &err) != MB_OK)
+		return report_error(&err);
 	if (model_path != NULL && model_source_open_file(&base, model_path, &err) != MB_OK)
 		return report_error(&err);
 	code = connection_open(where, &connection);

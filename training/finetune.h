@@ -55,4 +55,17 @@ json_t *finetune_card(const finetune_request *request, const finetune_data *data
 					  const features_stats *features, const fit_result *fit, const metrics *validation,
 					  const metrics *test);
 
+typedef struct finetune_written
+{
+	char sha256[SHA256_HEX];
+	double worst_logit; /* difference from the fitted head, on the rows that were checked */
+} finetune_written;
+
+/*
+ * Writes the base with its new head to path, after reading it back and comparing what it says of the rows of check with
+ * what was fitted.  On any error until then path is as it was.
+ */
+mb_status finetune_write(finetune_written *result, const char *path, const mb_model *base, const label_set *labels,
+						 const fit_result *fit, const json_t *card, const fit_rows *check, mb_error *err);
+
 #endif

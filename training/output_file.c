@@ -82,6 +82,14 @@ sync_folder(const char *path, mb_error *err)
 }
 
 mb_status
+output_file_rename(const char *from, const char *path, mb_error *err)
+{
+	if (rename(from, path) != 0)
+		return system_error(err, errno, "create", path);
+	return sync_folder(path, err);
+}
+
+mb_status
 output_file_write(const char *path, const void *data, size_t size, mb_error *err)
 {
 	string_buffer temporary = {0};

@@ -95,6 +95,13 @@ for my $case (
 	ok(!-e $output, "$case->[2]: nothing is written");
 }
 
+# What cannot be written is found before anything else is looked at.
+($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$dir/absent/tags", '-q', $select, '-d', 'host=/nowhere');
+is($code, 1, 'a folder that is not there: exit code 1');
+like($err, qr/could not write into folder ".*absent"/, 'a folder that is not there: message');
+($code, $out, $err) = tool('finetune', '--model', $base, '-o', $dir, '-q', $select, '-d', 'host=/nowhere');
+like($err, qr/could not write ".*"\nDETAIL:  .*[Ii]s a directory/, 'a folder in the place of the file: message');
+
 # It learns.
 my @query = ('-q', $select, '--key=film', '--test=0.2', '--validation=0.2');
 ($code, $out, $err) = tool('finetune', @model, @query, '--cache', "$dir/cache");
