@@ -1,6 +1,7 @@
 # blocks.pl FILE - runs the fenced blocks of a Markdown file in order and reports each as a TAP test.
 #
-# ```sql blocks go to psql, ```sh blocks to bash; both stop at the first error.  A ```text block right after one is its
+# ```sql blocks go to psql, ```sh blocks to bash; both stop at the first error.  ```py blocks go to the Python that
+# README_PYTHON names, and are reported as skipped without it: the libraries that they show are no part of a test run.  A ```text block right after one is its
 # expected output, in which "..." stands for anything and runs of white space are equal.  Other fences are not run.
 #
 # A comment <!-- test: ... --> on the line before a fence changes what happens:
@@ -38,7 +39,7 @@ for (my $i = 0; $i < @lines; $i++)
 		{
 			$blocks[-1]{expected} = $body;
 		}
-		elsif ($language eq 'sql' || $language eq 'sh')
+		elsif ($language =~ /^(sql|sh|py)$/)
 		{
 			push @blocks, { language => $language, line => $line, body => $body, end => $i + 1, directive => $directive // '' };
 		}
@@ -65,6 +66,11 @@ for my $block (@blocks)
 		print "ok $number # SKIP $name: $argument\n";
 		next;
 	}
+	if ($block->{language} eq 'py' && !$ENV{README_PYTHON})
+	{
+		print "ok $number # SKIP $name: README_PYTHON names no Python with the libraries\n";
+		next;
+	}
 	if ($verb eq 'needs' && qx(psql -XAtc "SELECT 1 FROM pg_available_extensions WHERE name = '$argument'") !~ /1/)
 	{
 		print "ok $number # SKIP $name: the extension $argument is not here\n";
@@ -79,9 +85,11 @@ for my $block (@blocks)
 	open my $out, '>:encoding(UTF-8)', $file or die "$file: $!\n";
 	print $out $block->{body};
 	close $out;
-	my $command = $block->{language} eq 'sql'
-	  ? "psql -X -v ON_ERROR_STOP=1 -P pager=off -f '$file'"
-	  : "bash -euo pipefail '$file'";
+	my %command = (
+		sql => "psql -X -v ON_ERROR_STOP=1 -P pager=off -f '$file'",
+		sh  => "bash -euo pipefail '$file'",
+		py  => "\"\$README_PYTHON\" '$file'");
+	my $command = $command{ $block->{language} };
 	my $output = qx($command 2>&1 </dev/null);
 	my $status = $? >> 8;
 	utf8::decode($output);
