@@ -186,7 +186,7 @@ model_source_open_database(model_source *source, PGconn *connection, const char 
 	{
 		PQclear(result);
 		mb_fail(err, MB_INVALID_ARGUMENT, "model \"%s\" does not exist in database \"%s\"", name, PQdb(connection));
-		mb_hint(err, "SELECT name FROM bert_models; lists those that do.");
+		mb_hint(err, "The view bert_models lists those that do.");
 		return MB_INVALID_ARGUMENT;
 	}
 	snprintf(expected, sizeof(expected), "%s", PQgetvalue(result, 0, 0));

@@ -113,7 +113,7 @@ is(compare("$dir/from-database/model.safetensors", "$dir/from-file/model.safeten
 is(compare("$dir/from-database/config.json", "$dir/from-file/config.json"), 0, 'the same configuration');
 ($code, $out, $err) = tool('export', '--from-database=absent', '-o', "$dir/x", @where);
 is($code, 1, 'export of an unknown model fails');
-like($err, qr/model "absent" does not exist.*HINT:  SELECT name FROM bert_models/s, 'and says which there are');
+like($err, qr/model "absent" does not exist.*HINT:  The view bert_models lists those that do/s, 'and says which there are');
 
 # Damage is found before anything is written.
 $node->safe_psql('postgres', q{UPDATE "Movie Bert".bert_model_chunk SET data = overlay(data PLACING '\x00ff00ff' FROM 5000)});
