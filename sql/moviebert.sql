@@ -69,6 +69,16 @@ CREATE TRIGGER bert_model_truncated AFTER TRUNCATE ON bert_model
 ALTER TABLE bert_model ENABLE ALWAYS TRIGGER bert_model_changed;
 ALTER TABLE bert_model ENABLE ALWAYS TRIGGER bert_model_truncated;
 
+-- A name never changes its weights: who may UPDATE the table to choose the default may not change what a name stands for.
+-- Not for logical replication: the server that it comes from has decided.
+CREATE FUNCTION bert_model_fixed() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION bert_model_fixed() IS 'refuses to change what a name stands for';
+
+CREATE TRIGGER bert_model_fixed BEFORE UPDATE ON bert_model
+    FOR EACH ROW WHEN (old.name IS DISTINCT FROM new.name OR old.sha256 IS DISTINCT FROM new.sha256 OR old.size IS DISTINCT FROM new.size)
+    EXECUTE FUNCTION bert_model_fixed();
+
 -- ---- Managing models ------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION bert_version() RETURNS text

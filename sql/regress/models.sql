@@ -109,17 +109,55 @@ SELECT pg_temp.failure($$ SET moviebert.modle = 'plain' $$);
 SELECT pg_temp.failure($$ SELECT bert_embed('ghost', '') $$);
 SELECT pg_temp.failure($$ SELECT bert_embed('ghost', repeat('x', 256)) $$) ~ '^42704 ';
 
--- By hand.
+-- By hand.  A name never changes its weights, except where logical replication says so.
+SELECT pg_temp.failure($$ UPDATE bert_model SET name = 'renamed' WHERE name = 'plain' $$);
+SELECT pg_temp.failure($$ UPDATE bert_model SET sha256 = repeat('ab', 32) WHERE name = 'plain' $$);
+SELECT pg_temp.failure($$ UPDATE bert_model SET size = 1 WHERE name = 'plain' $$);
+SELECT pg_temp.failure($$ UPDATE bert_model SET name = name, sha256 = sha256, size = size, created = now() WHERE name = 'plain' $$);
 BEGIN;
+SET LOCAL session_replication_role = replica;
 UPDATE bert_model SET name = 'renamed' WHERE name = 'plain';
 SELECT cardinality(bert_embed('ghost', 'renamed'));
 SELECT pg_temp.failure($$ SELECT bert_embed('ghost', 'plain') $$);
+SELECT split_part(pg_temp.failure($$ UPDATE bert_model SET name = '' WHERE name = 'tagger' $$), E'\n', 1);
+SELECT split_part(pg_temp.failure($$ UPDATE bert_model SET sha256 = 'x' WHERE name = 'tagger' $$), E'\n', 1);
 ROLLBACK;
 SELECT cardinality(bert_embed('ghost', 'plain'));
 SELECT pg_temp.failure($$ UPDATE bert_model SET is_default = true $$);
-SELECT split_part(pg_temp.failure($$ UPDATE bert_model SET name = '' WHERE name = 'plain' $$), E'\n', 1);
-SELECT split_part(pg_temp.failure($$ UPDATE bert_model SET sha256 = 'x' WHERE name = 'plain' $$), E'\n', 1);
 SELECT pg_temp.failure($$ SELECT bert_model_changed() $$);
+SELECT pg_temp.failure($$ SELECT bert_model_fixed() $$);
+
+-- Tables that somebody has altered.
+BEGIN;
+ALTER TABLE bert_model ALTER sha256 DROP NOT NULL;
+SELECT pg_temp.failure($$ SELECT bert_embed('ghost', 'plain') $$);
+ROLLBACK;
+BEGIN;
+ALTER TABLE bert_model RENAME is_default TO chosen;
+SELECT pg_temp.failure($$ SELECT bert_default_model() $$);
+ROLLBACK;
+BEGIN;
+ALTER TABLE bert_model_chunk ALTER seq TYPE bigint;
+SELECT pg_temp.failure($$ SELECT bert_drop_model('plain') $$);
+ROLLBACK;
+BEGIN;
+ALTER TABLE bert_model_chunk ALTER sha256 TYPE text COLLATE "POSIX";
+SELECT pg_temp.failure($$ SELECT bert_drop_model('plain') $$);
+ROLLBACK;
+BEGIN;
+ALTER TABLE bert_model ADD note text;
+UPDATE bert_model SET note = 'more columns do no harm';
+SELECT cardinality(bert_embed('ghost', 'plain'));
+ROLLBACK;
+SELECT cardinality(bert_embed('ghost', 'plain'));
+
+-- A row that stays as it is.
+BEGIN;
+CREATE FUNCTION pg_temp.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER no BEFORE UPDATE OR DELETE ON bert_model FOR EACH ROW EXECUTE FUNCTION pg_temp.no();
+SELECT pg_temp.failure($$ SELECT bert_drop_model('plain') $$);
+SELECT pg_temp.failure($$ SELECT bert_default_model('plain') $$);
+ROLLBACK;
 
 -- Dropping.  The file goes with its last name.
 SELECT bert_drop_model('tagger');

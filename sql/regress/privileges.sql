@@ -51,10 +51,11 @@ SELECT bert_load_model('mine', :'tagger') = :'sha256';
 SELECT bert_drop_model('mine'), bert_drop_model('mine too');
 RESET ROLE;
 
--- INSERT on both tables installs, DELETE on both drops, UPDATE on bert_model chooses.
+-- INSERT on both tables installs, DELETE on both drops, UPDATE of bert_model's is_default chooses.
 REVOKE UPDATE ON bert_model_chunk FROM regress_bert_manager;
 SET ROLE regress_bert_manager;
 SELECT bert_default_model('tagger');
+SELECT pg_temp.failure($$ UPDATE bert_model SET sha256 = repeat('ab', 32) WHERE name = 'tagger' $$);
 RESET ROLE;
 REVOKE UPDATE, DELETE ON bert_model, bert_model_chunk FROM regress_bert_manager;
 SET ROLE regress_bert_manager;
@@ -62,6 +63,13 @@ SELECT bert_load_model('mine', :'bytes'::bytea) = :'sha256';
 SELECT pg_temp.failure($$ SELECT bert_drop_model('mine') $$);
 SELECT pg_temp.failure($$ SELECT bert_default_model('mine') $$);
 RESET ROLE;
+GRANT UPDATE (is_default) ON bert_model TO regress_bert_manager;
+SET ROLE regress_bert_manager;
+SELECT bert_default_model('mine');
+SELECT bert_default_model();
+SELECT pg_temp.failure($$ UPDATE bert_model SET sha256 = repeat('ab', 32) WHERE name = 'tagger' $$);
+RESET ROLE;
+REVOKE UPDATE (is_default) ON bert_model FROM regress_bert_manager;
 REVOKE INSERT ON bert_model_chunk FROM regress_bert_manager;
 SET ROLE regress_bert_manager;
 SELECT pg_temp.failure(format('SELECT bert_load_model(%L, %L::bytea)', 'other', :'bytes'));

@@ -13,9 +13,11 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -35,9 +37,13 @@ static bool tables_known = false;
 static uint64 generation = 1;
 static uint64 change_generation = 1;
 
+/* Counts all messages, of whatever table. */
+static uint64 messages = 0;
+
 static void
 relcache_callback(Datum arg, Oid relid)
 {
+	messages++;
 	if (relid == InvalidOid)
 	{
 		/* Messages were lost: anything may have changed. */
@@ -83,8 +89,8 @@ member_table(Oid extension, Oid schema, const char *name)
 	return relid;
 }
 
-const BertTables *
-BertFindTables(void)
+static void
+find_tables(BertTables *found)
 {
 	Oid			extension = InvalidOid;
 	Oid			schema = InvalidOid;
@@ -92,9 +98,6 @@ BertFindTables(void)
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-
-	if (tables_known)
-		return &tables;
 
 	rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("moviebert"));
@@ -113,11 +116,92 @@ BertFindTables(void)
 				errmsg("extension \"moviebert\" does not exist in this database"),
 				errhint("Run CREATE EXTENSION moviebert; first."));
 
-	tables.schema = schema;
-	tables.model = member_table(extension, schema, "bert_model");
-	tables.chunk = member_table(extension, schema, "bert_model_chunk");
+	found->schema = schema;
+	found->model = member_table(extension, schema, "bert_model");
+	found->chunk = member_table(extension, schema, "bert_model_chunk");
+}
+
+const BertTables *
+BertFindTables(void)
+{
+	BertTables	found;
+	uint64		before;
+
+	if (tables_known)
+		return &tables;
+	/* The callback cannot tell a message of what is being found from others: any message makes us look again. */
+	do
+	{
+		before = messages;
+		find_tables(&found);
+	} while (before != messages);
+	tables = found;
 	tables_known = true;
 	return &tables;
+}
+
+/* What C code knows of a column that it reads by number. */
+typedef struct Column
+{
+	AttrNumber	number;
+	const char *name;
+	Oid			type;
+} Column;
+
+static const Column model_columns[] = {
+	{Anum_bert_model_name, "name", TEXTOID},
+	{Anum_bert_model_sha256, "sha256", TEXTOID},
+	{Anum_bert_model_size, "size", INT8OID},
+	{Anum_bert_model_is_default, "is_default", BOOLOID}
+};
+
+static const Column chunk_columns[] = {
+	{Anum_bert_model_chunk_sha256, "sha256", TEXTOID},
+	{Anum_bert_model_chunk_seq, "seq", INT4OID},
+	{Anum_bert_model_chunk_data, "data", BYTEAOID}
+};
+
+static bool
+column_is_as_made(TupleDesc desc, const Column *column)
+{
+	Form_pg_attribute attribute;
+
+	if (column->number > desc->natts)
+		return false;
+	attribute = TupleDescAttr(desc, column->number - 1);
+	return !attribute->attisdropped && strcmp(NameStr(attribute->attname), column->name) == 0 &&
+		attribute->atttypid == column->type && attribute->attnotnull &&
+		(column->type != TEXTOID || attribute->attcollation == C_COLLATION_OID);
+}
+
+/* The owner of the extension may alter its tables.  Values of another type would be read as addresses. */
+static Relation
+open_table(Oid relid, const Column *columns, int n)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+
+	for (int i = 0; i < n; i++)
+		if (!column_is_as_made(RelationGetDescr(rel), &columns[i]))
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("table \"%s\" of extension \"moviebert\" has been altered", RelationGetRelationName(rel)),
+					errdetail("Its column %d should be \"%s\" of type %s%s, not null.", columns[i].number,
+							  columns[i].name, format_type_be(columns[i].type),
+							  columns[i].type == TEXTOID ? " with collation \"C\"" : ""),
+					errhint("Undo the change, or drop the extension and create it again."));
+	return rel;
+}
+
+Relation
+BertOpenModels(void)
+{
+	return open_table(BertFindTables()->model, model_columns, lengthof(model_columns));
+}
+
+Relation
+BertOpenChunks(void)
+{
+	return open_table(BertFindTables()->chunk, chunk_columns, lengthof(chunk_columns));
 }
 
 /* The primary key.  RelationGetPrimaryKeyIndex would say it too, with other arguments in other versions. */
@@ -128,27 +212,33 @@ primary_key_of(Relation rel)
 	return rel->rd_pkindex;
 }
 
-static void
-copy_text(char *to, size_t size, HeapTuple tuple, int column, TupleDesc desc)
+/* PostgreSQL 18 knows NOT NULL constraints that are not valid. */
+Datum
+BertColumnValue(HeapTuple tuple, int column, Relation rel)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+	Datum		value = heap_getattr(tuple, column, RelationGetDescr(rel), &isnull);
 
 	if (isnull)
-		to[0] = '\0';
-	else
-		text_to_cstring_buffer(DatumGetTextPP(value), to, size);
+		ereport(ERROR,
+				errcode(ERRCODE_DATA_CORRUPTED),
+				errmsg("null in column %d of table \"%s\"", column, RelationGetRelationName(rel)));
+	return value;
+}
+
+static void
+copy_text(char *to, size_t size, HeapTuple tuple, int column, Relation rel)
+{
+	text_to_cstring_buffer(DatumGetTextPP(BertColumnValue(tuple, column, rel)), to, size);
 }
 
 bool
 BertReadModel(const char *name, BertModelRow *row)
 {
-	Relation	rel = table_open(BertFindTables()->model, AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(rel);
+	Relation	rel = BertOpenModels();
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	bool		isnull;
 	bool		found;
 
 	/* The lock let us see all changes that were committed before: what comes now is of a later generation. */
@@ -169,21 +259,19 @@ BertReadModel(const char *name, BertModelRow *row)
 	found = HeapTupleIsValid(tuple);
 	if (found)
 	{
-		copy_text(row->name, sizeof(row->name), tuple, Anum_bert_model_name, desc);
-		copy_text(row->sha256, sizeof(row->sha256), tuple, Anum_bert_model_sha256, desc);
-		row->size = DatumGetInt64(heap_getattr(tuple, Anum_bert_model_size, desc, &isnull));
+		copy_text(row->name, sizeof(row->name), tuple, Anum_bert_model_name, rel);
+		copy_text(row->sha256, sizeof(row->sha256), tuple, Anum_bert_model_sha256, rel);
+		row->size = DatumGetInt64(BertColumnValue(tuple, Anum_bert_model_size, rel));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return found;
 }
 
-/* Whether the table has a row with this hash.  bert_model is small, and bert_model_chunk's key begins with it. */
+/* Whether the table has a row with this hash, and closes it.  Without an index all rows are looked at. */
 static bool
-has_hash(Oid relid, int column, const char *sha256)
+has_hash(Relation rel, Oid index, int column, const char *sha256)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
-	Oid			index = relid == tables.chunk ? primary_key_of(rel) : InvalidOid;
 	ScanKeyData key;
 	SysScanDesc scan;
 	bool		found;
@@ -199,13 +287,15 @@ has_hash(Oid relid, int column, const char *sha256)
 bool
 BertHashHasName(const char *sha256)
 {
-	return has_hash(BertFindTables()->model, Anum_bert_model_sha256, sha256);
+	return has_hash(BertOpenModels(), InvalidOid, Anum_bert_model_sha256, sha256);
 }
 
 bool
 BertHashHasChunks(const char *sha256)
 {
-	return has_hash(BertFindTables()->chunk, Anum_bert_model_chunk_sha256, sha256);
+	Relation	chunks = BertOpenChunks();
+
+	return has_hash(chunks, primary_key_of(chunks), Anum_bert_model_chunk_sha256, sha256);
 }
 
 SysScanDesc
@@ -225,6 +315,32 @@ BertBeginChunks(Relation chunks, Relation *index, const char *sha256)
 }
 
 static void
+lock_indexes(Relation rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(rel))
+		LockRelationOid(lfirst_oid(cell), AccessShareLock);
+}
+
+void
+BertLockChunks(void)
+{
+	Relation	chunks = BertOpenChunks();
+	Oid			toast = chunks->rd_rel->reltoastrelid;
+
+	lock_indexes(chunks);
+	if (OidIsValid(toast))
+	{
+		Relation	rel = table_open(toast, AccessShareLock);
+
+		lock_indexes(rel);
+		table_close(rel, NoLock);
+	}
+	table_close(chunks, NoLock);
+}
+
+static void
 check_privilege(Oid relid, const char *name, AclMode mode)
 {
 	AclResult	result = pg_class_aclcheck(relid, GetUserId(), mode);
@@ -239,8 +355,16 @@ BertCheckPrivileges(AclMode model_mode, AclMode chunk_mode)
 	const BertTables *found = BertFindTables();
 
 	check_privilege(found->model, "bert_model", model_mode);
-	if (chunk_mode != ACL_NO_RIGHTS)
-		check_privilege(found->chunk, "bert_model_chunk", chunk_mode);
+	check_privilege(found->chunk, "bert_model_chunk", chunk_mode);
+}
+
+void
+BertCheckDefaultPrivilege(void)
+{
+	const BertTables *found = BertFindTables();
+
+	if (pg_attribute_aclcheck(found->model, Anum_bert_model_is_default, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+		check_privilege(found->model, "bert_model", ACL_UPDATE);
 }
 
 void
@@ -272,6 +396,35 @@ run(const char *command, const char *table, int nargs, Oid *types, Datum *values
 	rows = SPI_processed;
 	SPI_finish();
 	return rows;
+}
+
+void
+BertRaiseConcurrentChange(const char *name)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			errmsg("could not serialize access due to concurrent change of model \"%s\"", name),
+			errhint("The transaction might succeed if retried."));
+}
+
+/*
+ * The same for a command that changes the one row of a model.  The row is there, and nobody else can change it; that the
+ * command did not find it means that the transaction's snapshot is older, or that something of the user's kept it away.
+ */
+static void
+run_on_model(const char *command, const char *name)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+
+	if (run(command, "bert_model", 1, types, values, NULL) == 1)
+		return;
+	if (IsolationUsesXactSnapshot())
+		BertRaiseConcurrentChange(name);
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("the row of model \"%s\" was not changed", name),
+			errdetail("A trigger or a row security policy of table \"%s\" has prevented it.", "bert_model"));
 }
 
 void
@@ -417,10 +570,7 @@ BertInsertModel(const char *name, const char *sha256, size_t size, const mb_mode
 void
 BertDeleteModel(const char *name)
 {
-	Oid			types[] = {TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(name)};
-
-	run("DELETE FROM %s WHERE name OPERATOR(pg_catalog.=) $1", "bert_model", 1, types, values, NULL);
+	run_on_model("DELETE FROM %s WHERE name OPERATOR(pg_catalog.=) $1", name);
 }
 
 void
@@ -432,16 +582,12 @@ BertDeleteChunks(const char *sha256)
 	run("DELETE FROM %s WHERE sha256 OPERATOR(pg_catalog.=) $1", "bert_model_chunk", 1, types, values, NULL);
 }
 
-/* Two commands, since the unique index on is_default is checked row by row. */
+/* Either can be NULL, for none.  Two commands, since the unique index on is_default is checked row by row. */
 void
-BertUpdateDefault(const char *name)
+BertUpdateDefault(const char *from, const char *to)
 {
-	Oid			types[] = {TEXTOID};
-	Datum		values[] = {(Datum) 0};
-
-	run("UPDATE %s SET is_default = false WHERE is_default", "bert_model", 0, NULL, NULL, NULL);
-	if (name == NULL)
-		return;
-	values[0] = CStringGetTextDatum(name);
-	run("UPDATE %s SET is_default = true WHERE name OPERATOR(pg_catalog.=) $1", "bert_model", 1, types, values, NULL);
+	if (from != NULL)
+		run_on_model("UPDATE %s SET is_default = false WHERE name OPERATOR(pg_catalog.=) $1", from);
+	if (to != NULL)
+		run_on_model("UPDATE %s SET is_default = true WHERE name OPERATOR(pg_catalog.=) $1", to);
 }

@@ -55,6 +55,22 @@ extern bool BertReadModel(const char *name, BertModelRow *row);
 extern bool BertHashHasName(const char *sha256);
 extern bool BertHashHasChunks(const char *sha256);
 
+/*
+ * The tables, locked against being altered, with the columns that C code reads as the extension made them.  An error if
+ * somebody has altered those.
+ */
+extern Relation BertOpenModels(void);
+extern Relation BertOpenChunks(void);
+
+/* The value of a column, which must not be null. */
+extern Datum BertColumnValue(HeapTuple tuple, int column, Relation rel);
+
+/* Locks all that reading chunks locks, until the transaction ends. */
+extern void BertLockChunks(void);
+
+/* Raises the error that the transaction's snapshot is too old to change this model. */
+pg_noreturn extern void BertRaiseConcurrentChange(const char *name);
+
 /* The chunks of a hash in order; the relation must be bert_model_chunk. */
 extern SysScanDesc BertBeginChunks(Relation chunks, Relation *index, const char *sha256);
 
@@ -64,14 +80,20 @@ extern SysScanDesc BertBeginChunks(Relation chunks, Relation *index, const char 
  */
 extern void BertCheckPrivileges(AclMode model_mode, AclMode chunk_mode);
 
+/* The same for choosing the default, which takes UPDATE on no other column. */
+extern void BertCheckDefaultPrivilege(void);
+
 /* Keeps others from changing the catalogue until the transaction ends. */
 extern void BertLockCatalog(void);
 
-/* As the current user, by SQL: */
+/*
+ * As the current user, by SQL.  What the transaction's snapshot does not show, since another has changed it meanwhile, is
+ * an error; only BertDeleteChunks leaves it to the caller to see whether any are left.
+ */
 extern void BertInsertChunks(const char *sha256, const char *data, size_t size);
 extern void BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model);
 extern void BertDeleteModel(const char *name);
 extern void BertDeleteChunks(const char *sha256);
-extern void BertUpdateDefault(const char *name);
+extern void BertUpdateDefault(const char *from, const char *to);
 
 #endif

@@ -10,12 +10,14 @@
 
 #include "access/xact.h"
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "image_cache.h"
+#include "model_bytes.h"
 
 typedef struct OpenModel
 {
@@ -64,7 +66,8 @@ BertRemoveImageAtCommit(const char *sha256)
 
 /*
  * A drop that was rolled back to a savepoint is still in the list, and takes away a file that is needed: it comes back
- * with the next call.  That is rare enough not to follow subtransactions.
+ * with the next call.  That is rare enough not to follow subtransactions.  And a drop by PREPARE TRANSACTION is forgotten,
+ * since another backend may commit it: its file stays until it goes with those that nobody has used for long.
  */
 static void
 remove_images(void)
@@ -125,6 +128,7 @@ BertImageCacheInit(void)
 	RegisterXactCallback(xact_callback, NULL);
 }
 
+/* NULL if there are no chunks to make its image of. */
 static const BertModel *
 open_model(const BertModelRow *row)
 {
@@ -148,7 +152,11 @@ open_model(const BertModelRow *row)
 	open->context = context;
 	open->confirmed = row->generation;
 	strlcpy(open->model.sha256, row->sha256, sizeof(open->model.sha256));
-	BertMapImage(row, &open->model.image);
+	if (!BertMapImage(row, &open->model.image))
+	{
+		MemoryContextDelete(context);
+		return NULL;
+	}
 	MemoryContextSetParent(context, TopMemoryContext);
 	dlist_push_head(&open_models, &open->node);
 	return &open->model;
@@ -161,7 +169,7 @@ raise_unknown(const char *name, bool from_setting)
 			errcode(ERRCODE_UNDEFINED_OBJECT),
 			errmsg("model \"%s\" does not exist", name),
 			from_setting ? errdetail("The name comes from the setting \"moviebert.model\".") : 0,
-			errhint("SELECT name FROM bert_models; lists those that do."));
+			errhint("The view bert_models lists those that do."));
 }
 
 /* setting_counts: whether the setting moviebert.model, which is empty, could have named one. */
@@ -178,25 +186,53 @@ raise_no_default(bool setting_counts)
 }
 
 /*
- * name is empty for the database's default.  from_setting: whether name is what the setting moviebert.model says.
- * *generation: in which the answer is true.
+ * The row of a name, or of the default with an empty name.  from_setting: whether name is what the setting moviebert.model
+ * says.
  */
+static void
+read_row(const char *name, bool from_setting, BertModelRow *row)
+{
+	if (BertReadModel(name[0] != '\0' ? name : NULL, row))
+		return;
+	if (name[0] == '\0')
+		raise_no_default(from_setting);
+	raise_unknown(name, from_setting);
+}
+
+/*
+ * Row and chunks are read one after the other, and somebody may drop the model in between, or drop it and load it again.
+ * Chunks are missing only where the row still says the same and no change came to us since it was first read.
+ */
+static const BertModel *
+look_up(const char *name, bool from_setting, BertModelRow *row)
+{
+	BertModelRow before;
+	const BertModel *model;
+
+	read_row(name, from_setting, row);
+	while ((model = open_model(row)) == NULL)
+	{
+		before = *row;
+		read_row(name, from_setting, row);
+		AcceptInvalidationMessages();
+		if (strcmp(row->sha256, before.sha256) == 0 && BertGeneration() == before.generation)
+			BertRaiseNoChunks(row->sha256, row->name);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return model;
+}
+
+/* As read_row.  *generation: in which the answer is true. */
 static const BertModel *
 find_model(const char *name, bool from_setting, uint64 *generation)
 {
 	NamedModel *named = hash_search(named_models, name, HASH_FIND, NULL);
-	const BertModel *model;
 	BertModelRow row;
 
 	if (named == NULL || named->generation != BertGeneration())
 	{
-		if (!BertReadModel(name[0] != '\0' ? name : NULL, &row))
-		{
-			if (name[0] == '\0')
-				raise_no_default(from_setting);
-			raise_unknown(name, from_setting);
-		}
-		model = open_model(&row);
+		const BertModel *model = look_up(name, from_setting, &row);
+
 		named = hash_search(named_models, name, HASH_ENTER, NULL);
 		named->model = model;
 		named->generation = row.generation;

@@ -205,13 +205,15 @@ write_image(const BertModelRow *row, const BertBytes *bytes)
 	PG_END_TRY();
 }
 
-static void
+/* False if there are no rows. */
+static bool
 write_image_of_rows(const BertModelRow *row)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	BertBytes	bytes;
 
-	BertBytesFromChunks(&bytes, row->sha256, row->name);
+	if (!BertBytesFromChunks(&bytes, row->sha256, row->name))
+		return false;
 	PG_TRY();
 	{
 		write_image(row, &bytes);
@@ -224,9 +226,10 @@ write_image_of_rows(const BertModelRow *row)
 	ereport(LOG,
 			errmsg("wrote the image of model \"%s\" in %ld ms", row->name,
 				   TimestampDifferenceMilliseconds(start, GetCurrentTimestamp())));
+	return true;
 }
 
-void
+bool
 BertMapImage(const BertModelRow *row, mb_image *image)
 {
 	char		path[MAXPGPATH];
@@ -241,10 +244,10 @@ BertMapImage(const BertModelRow *row, mb_image *image)
 		int			lock;
 
 		/*
-		 * The lock on the chunks comes first: PostgreSQL, which finds deadlocks, does not know of ours, so that nobody
+		 * The locks on the chunks come first: PostgreSQL, which finds deadlocks, does not know of ours, so that nobody
 		 * may wait for one of its locks while holding it.
 		 */
-		LockRelationOid(BertFindTables()->chunk, AccessShareLock);
+		BertLockChunks();
 		lock = take_lock();
 
 		/* Whom we waited for may have written it. */
@@ -257,13 +260,18 @@ BertMapImage(const BertModelRow *row, mb_image *image)
 						errmsg("image \"%s\" of model \"%s\" is damaged and will be written anew", path, row->name),
 						errdetail_internal("%s", err.detail));
 			remove_stale_files();
-			write_image_of_rows(row);
+			if (!write_image_of_rows(row))
+			{
+				CloseTransientFile(lock);
+				return false;
+			}
 			status = map_file(path, image, &found, &err);
 		}
 		CloseTransientFile(lock);
 	}
 	if (status != MB_OK)
 		BertRaise(status, &err);
+	return true;
 }
 
 void

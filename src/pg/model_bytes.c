@@ -61,15 +61,17 @@ typedef struct Spool
 	File		file;
 	size_t		size;
 	pg_cryptohash_ctx *hash;
+	bool		of_file;		/* of the server's, as opposed to chunks */
 } Spool;
 
 static void
-spool_begin(Spool *spool)
+spool_begin(Spool *spool, bool of_file)
 {
 	PrepareTempTablespaces();
 	spool->file = OpenTemporaryFile(false);
 	spool->size = 0;
 	spool->hash = hash_begin();
+	spool->of_file = of_file;
 }
 
 static void
@@ -84,7 +86,9 @@ spool_add(Spool *spool, const char *data, size_t size)
 		ereport(ERROR,
 				errcode_for_file_access(),
 				errmsg("could not write to temporary file \"%s\": %m", FilePathName(spool->file)),
-				errhint("Opening a model for the first time needs room for its file where temporary files are kept."));
+				spool->of_file ?
+				errhint("Loading a file of the server's needs room for a copy of it where temporary files are kept.") :
+				errhint("Reading a model from its chunks needs room for its file where temporary files are kept."));
 	}
 	hash_add(spool->hash, data, size);
 	spool->size += size;
@@ -153,7 +157,7 @@ BertBytesFromFile(BertBytes *bytes, const char *path)
 				errmsg("\"%s\" is not a file", path),
 				S_ISDIR(info.st_mode) ?
 				errhint("For a Hugging Face folder, run \"moviebert import\" first.") : 0);
-	spool_begin(&spool);
+	spool_begin(&spool, true);
 	for (;;)
 	{
 		ssize_t		n;
@@ -195,10 +199,15 @@ incomplete(const char *name, const char *sha256, const char *detail)
 }
 
 void
+BertRaiseNoChunks(const char *sha256, const char *name)
+{
+	incomplete(name, sha256, _("There are no chunks."));
+}
+
+bool
 BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name)
 {
-	Relation	chunks = table_open(BertFindTables()->chunk, AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(chunks);
+	Relation	chunks = BertOpenChunks();
 	Relation	index;
 	SysScanDesc scan = BertBeginChunks(chunks, &index, sha256);
 	int32		expected = 0;
@@ -206,11 +215,9 @@ BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name)
 	HeapTuple	tuple;
 	Spool		spool;
 
-	spool_begin(&spool);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 	{
-		bool		isnull;
-		int32		seq = DatumGetInt32(heap_getattr(tuple, Anum_bert_model_chunk_seq, desc, &isnull));
+		int32		seq = DatumGetInt32(BertColumnValue(tuple, Anum_bert_model_chunk_seq, chunks));
 		Datum		value;
 		bytea	   *data;
 		size_t		size;
@@ -220,11 +227,13 @@ BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name)
 			incomplete(name, sha256, psprintf(_("Chunk %d is missing."), expected));
 		if (ended)
 			incomplete(name, sha256, psprintf(_("Chunk %d is short, though it is not the last one."), expected - 1));
-		value = heap_getattr(tuple, Anum_bert_model_chunk_data, desc, &isnull);
+		value = BertColumnValue(tuple, Anum_bert_model_chunk_data, chunks);
 		data = DatumGetByteaPP(value);
 		size = VARSIZE_ANY_EXHDR(data);
 		if (size > MB_CHUNK_SIZE)
 			incomplete(name, sha256, psprintf(_("Chunk %d is longer than %d bytes."), seq, MB_CHUNK_SIZE));
+		if (expected == 0)
+			spool_begin(&spool, false);
 		ended = size < MB_CHUNK_SIZE;
 		spool_add(&spool, VARDATA_ANY(data), size);
 		if ((Pointer) data != DatumGetPointer(value))
@@ -235,7 +244,7 @@ BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name)
 	index_close(index, AccessShareLock);
 	table_close(chunks, AccessShareLock);
 	if (expected == 0)
-		incomplete(name, sha256, _("There are no chunks."));
+		return false;
 	spool_end(&spool, bytes);
 	if (strcmp(bytes->sha256, sha256) != 0)
 	{
@@ -245,6 +254,7 @@ BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name)
 		BertBytesRelease(bytes);
 		incomplete(name, sha256, psprintf(_("Their bytes have SHA-256 %.16s..., but should have %.16s..."), actual, sha256));
 	}
+	return true;
 }
 
 void

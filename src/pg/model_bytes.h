@@ -18,8 +18,12 @@ extern void BertBytesOf(BertBytes *bytes, const char *data, size_t size);
 /* From a file of the server, which may change under our hands. */
 extern void BertBytesFromFile(BertBytes *bytes, const char *path);
 
-/* From the chunks of a hash, complete and of that hash.  The model's name is for messages; NULL if it has none yet. */
-extern void BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name);
+/*
+ * From the chunks of a hash, complete and of that hash.  False if there are none.  The model's name is for messages;
+ * NULL if it has none yet.
+ */
+extern bool BertBytesFromChunks(BertBytes *bytes, const char *sha256, const char *name);
+pg_noreturn extern void BertRaiseNoChunks(const char *sha256, const char *name);
 
 extern void BertBytesRelease(BertBytes *bytes);
 

@@ -2,7 +2,8 @@
  * models.c - SQL functions that manage models.
  *
  * They run as the caller, who needs the privileges of changing the two tables by hand: INSERT to install, DELETE to
- * drop, UPDATE to choose the default.  Whatever goes wrong is an error, so that the transaction leaves nothing half done.
+ * drop, UPDATE of is_default to choose the default.  Whatever goes wrong is an error, so that the transaction leaves
+ * nothing half done.
  */
 #include "moviebert.h"
 
@@ -26,6 +27,7 @@ PG_FUNCTION_INFO_V1(bert_drop_model);
 PG_FUNCTION_INFO_V1(bert_get_default_model);
 PG_FUNCTION_INFO_V1(bert_set_default_model);
 PG_FUNCTION_INFO_V1(bert_model_changed);
+PG_FUNCTION_INFO_V1(bert_model_fixed);
 
 /* The library's: the tool compares it with its own. */
 Datum
@@ -55,12 +57,14 @@ name_argument(FunctionCallInfo fcinfo)
 	if (name[0] == '\0')
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_NAME),
-				errmsg("the name of a model must not be empty"));
+				errmsg("the name of a model must not be empty"),
+				errhint("Give it one of 1 to %d bytes.", BERT_MAX_NAME));
 	if (strlen(name) > BERT_MAX_NAME)
 		ereport(ERROR,
 				errcode(ERRCODE_NAME_TOO_LONG),
 				errmsg("the name of a model must not be longer than %d bytes", BERT_MAX_NAME),
-				errdetail("This one has %zu.", strlen(name)));
+				errdetail("This one has %zu.", strlen(name)),
+				errhint("Give it a shorter one."));
 	return name;
 }
 
@@ -74,7 +78,7 @@ existing_name_argument(FunctionCallInfo fcinfo, BertModelRow *row)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("model \"%s\" does not exist", name),
-				errhint("SELECT name FROM bert_models; lists those that do."));
+				errhint("The view bert_models lists those that do."));
 	return name;
 }
 
@@ -121,18 +125,15 @@ store_chunks(const BertBytes *bytes)
 {
 	BertBytes	stored;
 
-	if (BertHashHasChunks(bytes->sha256))
-	{
-		BertBytesFromChunks(&stored, bytes->sha256, NULL);
+	if (BertBytesFromChunks(&stored, bytes->sha256, NULL))
 		BertBytesRelease(&stored);
-	}
 	else
 		BertInsertChunks(bytes->sha256, bytes->data, bytes->size);
 }
 
-/* Frees the bytes.  The catalogue is locked. */
+/* The catalogue is locked. */
 static void
-install(const char *name, BertBytes *bytes, bool stored)
+install(const char *name, const BertBytes *bytes, bool stored)
 {
 	mb_model   *volatile model = NULL;
 
@@ -152,19 +153,25 @@ install(const char *name, BertBytes *bytes, bool stored)
 	PG_FINALLY();
 	{
 		mb_model_close(model);
-		BertBytesRelease(bytes);
 	}
 	PG_END_TRY();
 }
 
+/* Frees the bytes, whatever happens: a mapping outlives the transaction. */
 static Datum
 load(const char *name, BertBytes *bytes)
 {
-	BertLockCatalog();
-	if (already_installed(name, bytes->sha256))
+	PG_TRY();
+	{
+		BertLockCatalog();
+		if (!already_installed(name, bytes->sha256))
+			install(name, bytes, false);
+	}
+	PG_FINALLY();
+	{
 		BertBytesRelease(bytes);
-	else
-		install(name, bytes, false);
+	}
+	PG_END_TRY();
 	return CStringGetTextDatum(bytes->sha256);
 }
 
@@ -219,8 +226,17 @@ bert_register_model(PG_FUNCTION_ARGS)
 	BertLockCatalog();
 	if (!already_installed(name, sha256))
 	{
-		BertBytesFromChunks(&bytes, sha256, NULL);
-		install(name, &bytes, true);
+		if (!BertBytesFromChunks(&bytes, sha256, NULL))
+			BertRaiseNoChunks(sha256, NULL);
+		PG_TRY();
+		{
+			install(name, &bytes, true);
+		}
+		PG_FINALLY();
+		{
+			BertBytesRelease(&bytes);
+		}
+		PG_END_TRY();
 	}
 	PG_RETURN_DATUM(CStringGetTextDatum(sha256));
 }
@@ -241,6 +257,8 @@ bert_drop_model(PG_FUNCTION_ARGS)
 	if (!BertHashHasName(row.sha256))
 	{
 		BertDeleteChunks(row.sha256);
+		if (BertHashHasChunks(row.sha256))
+			BertRaiseConcurrentChange(name);
 		BertRemoveImageAtCommit(row.sha256);
 	}
 	PG_RETURN_VOID();
@@ -259,16 +277,31 @@ bert_get_default_model(PG_FUNCTION_ARGS)
 Datum
 bert_set_default_model(PG_FUNCTION_ARGS)
 {
+	BertModelRow former;
 	BertModelRow row;
+	bool		has_former;
+	char	   *name = NULL;
 
 	PreventCommandIfReadOnly("bert_default_model()");
-	BertCheckPrivileges(ACL_UPDATE, ACL_NO_RIGHTS);
+	BertCheckDefaultPrivilege();
 	BertLockCatalog();
-	BertUpdateDefault(PG_ARGISNULL(0) ? NULL : existing_name_argument(fcinfo, &row));
+	has_former = BertReadModel(NULL, &former);
+	if (!PG_ARGISNULL(0))
+		name = existing_name_argument(fcinfo, &row);
+	BertUpdateDefault(has_former ? former.name : NULL, name);
 	PG_RETURN_VOID();
 }
 
-/* ---- The trigger ----------------------------------------------------------------------------------------------- */
+/* ---- Triggers -------------------------------------------------------------------------------------------------- */
+
+static void
+check_called_as_trigger(FunctionCallInfo fcinfo, const char *name)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("function \"%s\" was not called by trigger manager", name));
+}
 
 /*
  * Rows of a user's table send no invalidation messages, so this sends one for the table itself.  It reaches every
@@ -277,10 +310,20 @@ bert_set_default_model(PG_FUNCTION_ARGS)
 Datum
 bert_model_changed(PG_FUNCTION_ARGS)
 {
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("function \"%s\" was not called by trigger manager", "bert_model_changed"));
+	check_called_as_trigger(fcinfo, "bert_model_changed");
 	CacheInvalidateRelcacheByRelid(RelationGetRelid(((TriggerData *) fcinfo->context)->tg_relation));
+	return PointerGetDatum(NULL);
+}
+
+/* For a change that the trigger's WHEN condition has found. */
+Datum
+bert_model_fixed(PG_FUNCTION_ARGS)
+{
+	check_called_as_trigger(fcinfo, "bert_model_fixed");
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("name, sha256 and size of a model cannot be changed"),
+			errdetail("A name never changes its weights."),
+			errhint("Give the weights another name with bert_register_model, and take this one away with bert_drop_model."));
 	return PointerGetDatum(NULL);
 }

@@ -154,7 +154,7 @@ $one->result;
 is($one->sqlstate, '57014', 'until it is cancelled');
 $one->query("SELECT bert_embed('a ghost', 'b')");
 is($one->sqlstate, '42704', 'the next one says that the model does not exist');
-like($one->error, qr/model "b" does not exist\nHINT:  SELECT name FROM bert_models; lists/, 'with a hint');
+like($one->error, qr/model "b" does not exist\nHINT:  The view bert_models lists/, 'with a hint');
 $other->query("SELECT bert_load_model('b', '$dir/b.safetensors')");
 is($one->query("SELECT md5(bert_embed('a ghost loves the robot', 'b')::text)"), $answer_b, 'it can come back under the same name');
 
