@@ -53,6 +53,22 @@ my $search = q{SELECT plot FROM films ORDER BY v16 <=> bert_embed('a robot', 'ta
 is($node->safe_psql('postgres', "SET enable_seqscan = off; $search"), 'a robot', 'an index finds it');
 like($node->safe_psql('postgres', "SET enable_seqscan = off; EXPLAIN $search"), qr/Index Scan using films_v16_idx/, 'it is the index');
 
+# The README's way: a column of the default model's dimensions, and a query that names no model.
+$node->safe_psql(
+	'postgres', q{
+	CREATE TABLE movies (plot text, embedding real[]);
+	INSERT INTO movies SELECT 'the ghost ' || i, bert_embed('the ghost ' || i) FROM generate_series(1, 2000) AS i;
+	SELECT format('ALTER TABLE movies ADD COLUMN embedding_v vector(%s)', dimensions)
+	  FROM bert_models WHERE is_default \gexec
+	UPDATE movies SET embedding_v = embedding::vector;
+	CREATE INDEX ON movies USING hnsw (embedding_v vector_cosine_ops);
+	VACUUM ANALYZE movies;
+});
+$search = q{SELECT plot FROM movies ORDER BY embedding_v <=> bert_embed('the ghost 77')::vector LIMIT 5};
+like($node->safe_psql('postgres', "EXPLAIN $search"), qr/Index Scan using movies_embedding_v_idx/,
+	'the planner chooses the README\'s index for the README\'s query');
+is((split /\n/, $node->safe_psql('postgres', $search))[0], 'the ghost 77', 'which finds the nearest');
+
 $node->safe_psql('postgres', q{
 	CREATE TABLE narrow (plot text, v vector(3));
 	CREATE TRIGGER a BEFORE INSERT ON narrow FOR EACH ROW EXECUTE FUNCTION bert_tags_trigger('v', 'plot')});
