@@ -4,22 +4,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use File::Temp qw(tempdir);
-use IPC::Run;
 use JSON::PP;
 use Test::More;
 use TinyCheckpoint;
+use Tool;
 
-my $tool = "$FindBin::RealBin/../../moviebert";
-plan skip_all => 'no ./moviebert: run make first' unless -x $tool;
 my $dir = tempdir(CLEANUP => 1);
-
-sub tool
-{
-	my @args = @_;
-	my ($out, $err) = ('', '');
-	IPC::Run::run([ $tool, @args ], '<', \undef, '>', \$out, '2>', \$err);
-	return ($? >> 8, $out, $err);
-}
 
 my ($code, $out, $err) = tool('--version');
 is($code, 0, '--version leaves with 0');

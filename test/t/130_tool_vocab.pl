@@ -10,9 +10,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TinyCheckpoint;
+use Tool;
 
-my $tool = "$FindBin::RealBin/../../moviebert";
-plan skip_all => 'no ./moviebert: run make first' unless -x $tool;
 my $dir = PostgreSQL::Test::Utils::tempdir();
 mkdir "$dir/out";
 
@@ -21,14 +20,6 @@ $node->init;
 $node->start;
 my @where  = ('-d', $node->connstr('postgres'));
 my $output = "$dir/out/vocab.txt";
-
-sub tool
-{
-	my @args = @_;
-	my ($out, $err) = ('', '');
-	IPC::Run::run([ $tool, @args ], '<', \undef, '>', \$out, '2>', \$err);
-	return ($? >> 8, $out, $err);
-}
 
 sub vocab { return tool('vocab', @where, '-o', $output, @_); }
 
