@@ -150,8 +150,8 @@ run(int argc, char **argv)
 	if (model_path != NULL && model_source_open_file(&source, model_path, &err) != MB_OK)
 		return report_error(&err);
 	code = connection_open(&where, &connection);
-	if (code == TOOL_OK && model_name != NULL)
-		code = connection_handshake(connection, &schema);
+	if (code == TOOL_OK)
+		code = connection_handshake(connection, model_name != NULL, &schema);
 	if (code != TOOL_OK)
 	{
 		connection_close(connection);

@@ -41,7 +41,7 @@ run(int argc, char **argv)
 	{
 		code = connection_open(&where, &connection);
 		if (code == TOOL_OK)
-			code = connection_handshake(connection, &schema);
+			code = connection_handshake(connection, true, &schema);
 		if (code != TOOL_OK)
 		{
 			connection_close(connection);

@@ -180,8 +180,8 @@ finetune(const finetune_request *request, const connection_options *where, const
 	if (model_path != NULL && model_source_open_file(&base, model_path, &err) != MB_OK)
 		return report_error(&err);
 	code = connection_open(where, &connection);
-	if (code == TOOL_OK && model_name != NULL)
-		code = connection_handshake(connection, &schema);
+	if (code == TOOL_OK)
+		code = connection_handshake(connection, model_name != NULL, &schema);
 	if (code != TOOL_OK)
 	{
 		connection_close(connection);

@@ -19,6 +19,8 @@
 #include "progress.h"
 #include "report.h"
 
+#define INSTALL_ATTEMPTS 3
+
 static void
 put_u16(string_buffer *out, unsigned value)
 {
@@ -168,19 +170,17 @@ look(PGconn *connection, const char *schema, const char *name, const char *sha25
 }
 
 static mb_status
-install(PGconn *connection, const char *schema, const char *name, bool make_default, const model_source *source,
-		mb_error *err)
+install_once(PGconn *connection, const char *schema, const char *name, bool make_default, const model_source *source,
+			 found *what, mb_error *err)
 {
 	const char *parameters[2] = {name, source->sha256};
-	mb_error ignored;
-	found what;
 	mb_status status = connection_command(connection, "BEGIN", err);
 
 	if (status == MB_OK)
-		status = look(connection, schema, name, source->sha256, &what, err);
-	if (status == MB_OK && what == FOUND_NOTHING)
+		status = look(connection, schema, name, source->sha256, what, err);
+	if (status == MB_OK && *what == FOUND_NOTHING)
 		status = copy_chunks(connection, schema, source, err);
-	if (status == MB_OK && what != FOUND_SAME)
+	if (status == MB_OK && *what != FOUND_SAME)
 		status = call(connection, schema, "bert_register_model", 2, parameters, err);
 	if (status == MB_OK && make_default)
 		status = call(connection, schema, "bert_default_model", 1, parameters, err);
@@ -188,8 +188,30 @@ install(PGconn *connection, const char *schema, const char *name, bool make_defa
 		status = mb_fail(err, MB_CANCELLED, "interrupted");
 	if (status == MB_OK)
 		status = connection_command(connection, "COMMIT", err);
-	else
-		(void) connection_command(connection, "ROLLBACK", &ignored);
+	return status;
+}
+
+/*
+ * Looking and copying take no lock that would keep others out: that asks for more rights than INSERT.  Who installs or
+ * drops the same file at the same time makes us fail, and the next look finds what they left.
+ */
+static mb_status
+install(PGconn *connection, const char *schema, const char *name, bool make_default, const model_source *source,
+		mb_error *err)
+{
+	found what = FOUND_NOTHING;
+	mb_status status = MB_OK;
+	bool again = true;
+
+	for (int left = INSTALL_ATTEMPTS; left > 0 && again; left--)
+	{
+		mb_error ignored;
+
+		status = install_once(connection, schema, name, make_default, source, &what, err);
+		again = status == MB_IO && connection_error_is_transient() && !interrupt_requested();
+		if (status != MB_OK)
+			(void) connection_command(connection, "ROLLBACK", &ignored);
+	}
 	if (status == MB_OK)
 		printf(what == FOUND_SAME ? "Model \"%s\" was already installed in database \"%s\" (sha256 %.16s...)%s.\n"
 								  : "Installed model \"%s\" in database \"%s\" (sha256 %.16s...)%s.\n",
@@ -223,7 +245,7 @@ run(int argc, char **argv)
 		return report_error(&err);
 	code = connection_open(&where, &connection);
 	if (code == TOOL_OK)
-		code = connection_handshake(connection, &schema);
+		code = connection_handshake(connection, true, &schema);
 	if (code == TOOL_OK && install(connection, schema, name, make_default, &source, &err) != MB_OK)
 		code = report_error(&err);
 	free(schema);

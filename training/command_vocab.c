@@ -6,6 +6,7 @@
 #include "commands.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "connection.h"
@@ -126,6 +127,7 @@ static int
 make_vocabulary(const vocab_request *request, const connection_options *where)
 {
 	PGconn *connection = NULL;
+	char *schema = NULL;
 	vocab_result result = {0};
 	mb_error err = {0};
 	mb_status status = check_files(request, &err);
@@ -134,8 +136,14 @@ make_vocabulary(const vocab_request *request, const connection_options *where)
 	if (status != MB_OK)
 		return report_error(&err);
 	code = connection_open(where, &connection);
+	if (code == TOOL_OK)
+		code = connection_handshake(connection, false, &schema);
+	free(schema);
 	if (code != TOOL_OK)
+	{
+		connection_close(connection);
 		return code;
+	}
 	report_plan(request, connection);
 	status = vocab_words_read(&result.words, connection, request, &err);
 	connection_close(connection);

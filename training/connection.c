@@ -1,9 +1,13 @@
 /* connection.c - connecting, and what a server's error becomes. */
 #include "connection.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -13,30 +17,59 @@
 
 #define MAX_KEYWORDS 8
 
-/* Asks on the terminal without echo.  Returns NULL when there is no terminal. */
+/* A line from the terminal; false if Ctrl-C came instead.  before: the signals to let in while waiting. */
+static bool
+read_line(int tty, char *line, size_t size, const sigset_t *before)
+{
+	ssize_t n = -1;
+
+	while (n < 0 && !interrupt_requested())
+	{
+		fd_set readable;
+
+		FD_ZERO(&readable);
+		FD_SET(tty, &readable);
+		if (pselect(tty + 1, &readable, NULL, NULL, NULL, before) > 0)
+			n = read(tty, line, size - 1);
+		else if (errno != EINTR)
+			break;
+	}
+	line[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/*
+ * Asks on the terminal without echo.  Returns NULL when there is no terminal, or no answer.  Signals are let in only
+ * while waiting: none gets lost just before it, and none, not even a second Ctrl-C, ends us with the terminal silent.
+ */
 static char *
 ask_password(void)
 {
-	FILE *tty = fopen("/dev/tty", "r+");
+	static const char question[] = "Password: ";
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
 	struct termios old, silent;
+	sigset_t held, before;
 	char line[1024];
 	char *password = NULL;
 
-	if (tty == NULL)
+	if (tty < 0)
 		return NULL;
-	fputs("Password: ", tty);
-	fflush(tty);
-	if (tcgetattr(fileno(tty), &old) == 0)
+	sigemptyset(&held);
+	sigaddset(&held, SIGINT);
+	sigaddset(&held, SIGTERM);
+	sigprocmask(SIG_BLOCK, &held, &before);
+	if (tcgetattr(tty, &old) == 0)
 	{
 		silent = old;
 		silent.c_lflag &= ~(tcflag_t) ECHO;
-		tcsetattr(fileno(tty), TCSAFLUSH, &silent);
-		if (fgets(line, sizeof(line), tty) != NULL)
+		tcsetattr(tty, TCSAFLUSH, &silent);
+		if (write(tty, question, sizeof(question) - 1) > 0 && read_line(tty, line, sizeof(line), &before))
 			password = copy_bytes(line, strcspn(line, "\n"));
-		tcsetattr(fileno(tty), TCSAFLUSH, &old);
-		fputc('\n', tty);
+		tcsetattr(tty, TCSAFLUSH, &old);
+		(void) !write(tty, "\n", 1);
 	}
-	fclose(tty);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	close(tty);
 	return password;
 }
 
@@ -104,6 +137,11 @@ connection_open(const connection_options *options, PGconn **connection)
 		break;
 	}
 	free(password);
+	if (interrupt_requested())
+	{
+		PQfinish(conn);
+		return report_failure(TOOL_INTERRUPTED, NULL, "interrupted");
+	}
 	if (conn == NULL)
 		return report_failure(TOOL_CONNECTION, NULL, "out of memory while connecting");
 	if (PQstatus(conn) != CONNECTION_OK)
@@ -128,12 +166,16 @@ connection_close(PGconn *connection)
 		PQfinish(connection);
 }
 
+/* Of the last error, "" if the server did not give it. */
+static char last_sqlstate[6];
+
 mb_status
 connection_error(PGconn *connection, const PGresult *result, mb_error *err)
 {
-	const char *field;
+	const char *field = result != NULL ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 	char line[600];
 
+	snprintf(last_sqlstate, sizeof(last_sqlstate), "%s", field != NULL ? field : "");
 	if (interrupt_requested())
 		return mb_fail(err, MB_CANCELLED, "interrupted");
 	field = result != NULL ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
@@ -149,6 +191,22 @@ connection_error(PGconn *connection, const PGresult *result, mb_error *err)
 	if (field != NULL)
 		mb_hint(err, "%s", one_line(field, line, sizeof(line)));
 	return MB_IO;
+}
+
+/*
+ * unique_violation and object_not_in_prerequisite_state: somebody was faster with the same, or took away what we had
+ * seen; serialization_failure and deadlock_detected: the server chose us.
+ */
+bool
+connection_error_is_transient(void)
+{
+	static const char *const transient[] = {"23505", "55000", "40001", "40P01"};
+	size_t i;
+
+	for (i = 0; i < sizeof(transient) / sizeof(transient[0]); i++)
+		if (strcmp(last_sqlstate, transient[i]) == 0)
+			return true;
+	return false;
 }
 
 mb_status
@@ -179,62 +237,74 @@ connection_query(PGconn *connection, const char *sql, int n_parameters, const ch
 	return status;
 }
 
-int
-connection_handshake(PGconn *connection, char **schema)
+/* ---- the handshake ----------------------------------------------------------------------------------------------- */
+
+/* The extension's row, and whether this role may use its schema. */
+static mb_status
+find_extension(PGconn *connection, PGresult **result, mb_error *err)
 {
-	mb_error err = {0};
-	PGresult *result;
+	return connection_query(connection,
+							"SELECT n.nspname, e.extversion, pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+							" FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
+							" WHERE e.extname = 'moviebert'",
+							0, NULL, result, err);
+}
+
+static int
+compare_versions(PGconn *connection, const char *schema, const char *objects)
+{
 	string_buffer sql = {0};
-	char *quoted;
+	PGresult *result;
+	mb_error err = {0};
+	mb_status status;
 	int code = TOOL_OK;
 
-	*schema = NULL;
-	if (connection_query(connection,
-						 "SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n"
-						 " ON n.oid = e.extnamespace WHERE e.extname = 'moviebert'",
-						 0, NULL, &result, &err) != MB_OK)
-		return report_error(&err);
-	if (PQntuples(result) == 0)
-	{
-		PQclear(result);
-		return report_failure(TOOL_CONNECTION, "Run CREATE EXTENSION moviebert; in that database first.",
-							  "database \"%s\" does not have the extension moviebert", PQdb(connection));
-	}
-	quoted = PQescapeIdentifier(connection, PQgetvalue(result, 0, 0), strlen(PQgetvalue(result, 0, 0)));
-	PQclear(result);
-	if (quoted == NULL)
-		return report_failure(TOOL_FAILED, NULL, "out of memory");
-	*schema = copy_string(quoted);
-	PQfreemem(quoted);
-	string_printf(&sql, "SELECT %s.bert_version()", *schema);
-	if (connection_query(connection, sql.data, 0, NULL, &result, &err) != MB_OK)
-		code = report_error(&err);
-	else
-	{
-		const char *version = PQgetvalue(result, 0, 0);
-
-		if (strcmp(version, MOVIEBERT_VERSION) != 0)
-			code = report_failure(
-				TOOL_CONNECTION,
-				"Use the tool of the server's version, or install this version's extension on the server "
-				"and run ALTER EXTENSION moviebert UPDATE;",
-				"this tool is version %s, but the server's moviebert is version %s", MOVIEBERT_VERSION, version);
-		PQclear(result);
-	}
+	string_printf(&sql, "SELECT %s.bert_version()", schema);
+	status = connection_query(connection, sql.data, 0, NULL, &result, &err);
 	string_release(&sql);
-	if (code != TOOL_OK)
-	{
-		free(*schema);
-		*schema = NULL;
-	}
+	if (status != MB_OK)
+		return report_error(&err);
+	if (strcmp(PQgetvalue(result, 0, 0), MOVIEBERT_VERSION) != 0)
+		code = report_failure(TOOL_CONNECTION,
+							  "Use the tool of the server's version, or install this version's extension on the server "
+							  "and run ALTER EXTENSION moviebert UPDATE;",
+							  "this tool is version %s, but the server's moviebert is version %s", MOVIEBERT_VERSION,
+							  PQgetvalue(result, 0, 0));
+	else if (strcmp(objects, MOVIEBERT_VERSION) != 0)
+		code = report_failure(TOOL_CONNECTION, "Run ALTER EXTENSION moviebert UPDATE; in that database.",
+							  "the extension moviebert in database \"%s\" is still version %s, but the server has "
+							  "version %s",
+							  PQdb(connection), objects, MOVIEBERT_VERSION);
+	PQclear(result);
 	return code;
 }
 
-char *
-qualified_name(const char *quoted_schema, const char *name)
+int
+connection_handshake(PGconn *connection, bool needed, char **schema)
 {
-	string_buffer buffer = {0};
+	mb_error err = {0};
+	PGresult *result;
+	char *quoted;
+	int code;
 
-	string_printf(&buffer, "%s.%s", quoted_schema, name);
-	return buffer.data;
+	*schema = NULL;
+	if (find_extension(connection, &result, &err) != MB_OK)
+		return report_error(&err);
+	if (PQntuples(result) == 0 || (!needed && PQgetvalue(result, 0, 2)[0] != 't'))
+	{
+		PQclear(result);
+		return needed ? report_failure(TOOL_CONNECTION, "Run CREATE EXTENSION moviebert; in that database first.",
+									   "database \"%s\" does not have the extension moviebert", PQdb(connection))
+					  : TOOL_OK;
+	}
+	quoted = PQescapeIdentifier(connection, PQgetvalue(result, 0, 0), strlen(PQgetvalue(result, 0, 0)));
+	if (quoted == NULL)
+		code = report_failure(TOOL_FAILED, NULL, "out of memory");
+	else
+		code = compare_versions(connection, quoted, PQgetvalue(result, 0, 1));
+	PQclear(result);
+	if (code == TOOL_OK)
+		*schema = copy_string(quoted);
+	PQfreemem(quoted);
+	return code;
 }

@@ -46,10 +46,11 @@ int connection_open(const connection_options *options, PGconn **connection);
 void connection_close(PGconn *connection); /* NULL is fine */
 
 /*
- * Finds the extension in this database and compares versions.  *schema (the caller's to free) becomes its schema,
- * quoted for use in SQL.  Returns TOOL_OK, or an exit code after reporting.
+ * Finds the extension in this database and compares versions: its library's and its objects' with the tool's.  *schema
+ * (the caller's to free) becomes its schema, quoted for use in SQL.  A database without it is refused if it is needed;
+ * else, or if this role may not use it, *schema becomes NULL.  Returns TOOL_OK, or an exit code after reporting.
  */
-int connection_handshake(PGconn *connection, char **schema);
+int connection_handshake(PGconn *connection, bool needed, char **schema);
 
 /* Fills err from a failed result (or from the connection when result is NULL). A cancelled query is MB_CANCELLED. */
 mb_status connection_error(PGconn *connection, const PGresult *result, mb_error *err);
@@ -61,7 +62,7 @@ mb_status connection_command(PGconn *connection, const char *sql, mb_error *err)
 mb_status connection_query(PGconn *connection, const char *sql, int n_parameters, const char *const *parameters,
 						   PGresult **result, mb_error *err);
 
-/* The smallest code that installs, exports and trains against one database need: a table's quoted name. */
-char *qualified_name(const char *quoted_schema, const char *name);
+/* Whether the last error that connection_error saw came of what others were doing at the same time. */
+bool connection_error_is_transient(void);
 
 #endif

@@ -122,6 +122,18 @@ write_all(int fd, const char *data, size_t size)
 	return true;
 }
 
+/* Those of a running query that are still to come are not worth waiting for. */
+static void
+cancel_query(PGconn *connection)
+{
+	PGcancel *cancel = PQgetCancel(connection);
+	char message[256];
+
+	if (cancel != NULL)
+		(void) PQcancel(cancel, message, sizeof(message));
+	PQfreeCancel(cancel);
+}
+
 /* The chunks in order, into fd. */
 static mb_status
 fetch_chunks(PGconn *connection, const char *schema, const char *sha256_text, int fd, const char *shown, uint64_t size,
@@ -149,7 +161,10 @@ fetch_chunks(PGconn *connection, const char *schema, const char *sha256_text, in
 		if (status == MB_OK && got == PGRES_SINGLE_TUPLE)
 		{
 			if (!write_all(fd, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0)))
+			{
 				status = io_error(err, "write", shown);
+				cancel_query(connection);
+			}
 			received += (uint64_t) PQgetlength(result, 0, 0);
 			progress_update(&bar, received);
 		}
@@ -159,6 +174,12 @@ fetch_chunks(PGconn *connection, const char *schema, const char *sha256_text, in
 	}
 	if (status == MB_OK && interrupt_requested())
 		status = mb_fail(err, MB_CANCELLED, "interrupted");
+	if (status == MB_OK && received == 0)
+	{
+		status = mb_fail(err, MB_CORRUPT, "the model has a name in the database, but no contents");
+		mb_detail(err, "bert_model_chunk has no row with SHA-256 %.16s...", sha256_text);
+		mb_hint(err, "Drop it with bert_drop_model and install it again.");
+	}
 	if (status == MB_OK)
 		progress_finish(&bar, received);
 	return status;

@@ -7,25 +7,17 @@ use File::Compare;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Session;
 use Test::More;
 use TinyCheckpoint;
+use Tool;
 
-my $tool = "$FindBin::RealBin/../../moviebert";
-plan skip_all => 'no ./moviebert: run make first' unless -x $tool;
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 my $node = PostgreSQL::Test::Cluster->new('tool_install');
 $node->init;
 $node->start;
 my @where = ('-d', $node->connstr('postgres'));
-
-sub tool
-{
-	my @args = @_;
-	my ($out, $err) = ('', '');
-	IPC::Run::run([ $tool, @args ], '<', \undef, '>', \$out, '2>', \$err);
-	return ($? >> 8, $out, $err);
-}
 
 my $model = "$dir/tiny.moviebert";
 my $other = "$dir/other.moviebert";
@@ -34,6 +26,23 @@ TinyCheckpoint::write_checkpoint("$dir/other", words => [qw(a ghost loves robot)
 tool('import', "$dir/tiny", '-o', $model);
 tool('import', "$dir/other", '-o', $other);
 my ($sum) = split ' ', slurp_command('sha256sum', $model);
+
+sub start_tool
+{
+	my %started = (out => '', err => '');
+	$started{run} = IPC::Run::start([ $tool, @_ ], '<', \undef, '>', \$started{out}, '2>', \$started{err});
+	return \%started;
+}
+
+# Until so many statements of a kind wait for a lock.
+sub wait_for_lock
+{
+	my ($like, $n) = @_;
+	$node->poll_query_until('postgres',
+		qq{SELECT count(*) = $n FROM pg_stat_activity WHERE query LIKE '$like' AND pid <> pg_backend_pid() AND wait_event_type = 'Lock'})
+	  or die "no $n statements like $like ever waited";
+	return;
+}
 
 sub slurp_command
 {
@@ -98,6 +107,45 @@ like($err, qr/already exists with other contents.*HINT:  Give the new version a 
 	is($node->safe_psql('postgres', $count), '1|0|2', 'interrupted: nothing is left');
 }
 
+# Two installs of one file at once: both copy, the second waits for the first, and then finds what it left.
+{
+	my $blocker = Session->new($node, 'postgres');
+	$blocker->query('BEGIN; LOCK TABLE "Movie Bert".bert_model_chunk IN SHARE MODE');
+	my @runs = map { start_tool('install', $other, '--name=other', @where) } 1 .. 2;
+	wait_for_lock('COPY %', 2);
+	$blocker->query('COMMIT');
+	$_->{run}->finish for @runs;
+	is(join(',', map { $_->{run}->full_result >> 8 } @runs), '0,0', 'two installs at once: both succeed')
+	  or diag(map { $_->{err} } @runs);
+	my @said = sort map { $_->{out} } @runs;
+	like($said[0], qr/^Installed model "other"/, 'one installs');
+	like($said[1], qr/"other" was already installed/, 'the other finds it installed');
+	is($node->safe_psql('postgres', $count), '2|0|3', 'and it is there once');
+	$node->safe_psql('postgres', q{SELECT "Movie Bert".bert_drop_model('other')});
+
+	# The same with two names.
+	$blocker->query('BEGIN; LOCK TABLE "Movie Bert".bert_model_chunk IN SHARE MODE');
+	@runs = map { start_tool('install', $other, "--name=$_", @where) } qw(one two);
+	wait_for_lock('COPY %', 2);
+	$blocker->query('COMMIT');
+	$_->{run}->finish for @runs;
+	is(join(',', map { $_->{run}->full_result >> 8 } @runs), '0,0', 'under two names at once: both succeed')
+	  or diag(map { $_->{err} } @runs);
+	is($node->safe_psql('postgres', $count), '2|0|4', 'and the chunks are there once');
+
+	# Its chunks were seen, and are gone when they are to be named.
+	$node->safe_psql('postgres', q{SELECT "Movie Bert".bert_drop_model('two')});
+	$blocker->query(q{BEGIN; SELECT "Movie Bert".bert_drop_model('one')});
+	my $late = start_tool('install', $other, '--name=late', @where);
+	wait_for_lock('%bert_register_model%', 1);
+	$blocker->query('COMMIT');
+	$late->{run}->finish;
+	is($late->{run}->full_result >> 8, 0, 'chunks that are dropped meanwhile are copied') or diag($late->{err});
+	is( $node->safe_psql('postgres', q{SELECT cardinality("Movie Bert".bert_embed('a ghost', 'late'))}), '32', 'and it works');
+	$node->safe_psql('postgres', q{SELECT "Movie Bert".bert_drop_model('late')});
+	$blocker->close;
+}
+
 # Somebody who may not.
 $node->safe_psql('postgres', 'CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA "Movie Bert" TO guest');
 ($code, $out, $err) = tool('install', $other, '--name=other', @where, '-U', 'guest');
@@ -122,12 +170,75 @@ is($code, 1, 'a damaged model is not exported');
 like($err, qr/damaged/, 'and is called so');
 ok(!-e "$dir/damaged", 'and nothing is written');
 
-# Another version on the server.
+# What does not fit into the temporary folder is not waited for: the download ends there.
+$node->safe_psql(
+	'postgres', q{
+	INSERT INTO "Movie Bert".bert_model_chunk
+		SELECT (SELECT sha256 FROM "Movie Bert".bert_models WHERE name = 'tiny'), i, convert_to(repeat('x', 1 << 20), 'UTF8')
+		FROM generate_series(1, 24) i});
+my $log = -s $node->logfile;
+{
+	local $SIG{XFSZ} = 'IGNORE';
+	my ($o, $e) = ('', '');
+	IPC::Run::run([ 'sh', '-c', 'ulimit -f 2048 && exec "$@"', 'sh', $tool, 'export', '--from-database=tiny', '-o', "$dir/large", @where ],
+		'>', \$o, '2>', \$e);
+	is($? >> 8, 1, 'a full temporary folder: exit code 1');
+	like($e, qr/could not write ".*moviebert-.*"\nDETAIL:  .*File too large/, 'a full temporary folder: message');
+	ok($node->log_contains('canceling statement due to user request', $log), 'and the query is cancelled');
+}
+$node->safe_psql('postgres', 'DELETE FROM "Movie Bert".bert_model_chunk');
+($code, $out, $err) = tool('export', '--from-database=tiny', '-o', "$dir/empty", @where);
+is($code, 1, 'a model without contents is not exported');
+like($err, qr/has a name in the database, but no contents.*HINT:  Drop it/s, 'and is called so');
+
+# An extension whose objects are older than its library, and another library.
+my $older = q{UPDATE pg_extension SET extversion = '%s' WHERE extname = 'moviebert'};
+my ($version) = (tool('--version'))[1] =~ /(\d\S+)/;
+$node->safe_psql('postgres', sprintf $older, '0.0.1');
+($code, $out, $err) = tool('install', $other, '--name=other', @where);
+is($code, 3, 'objects of another version: exit code 3');
+like(
+	$err,
+	qr/the extension moviebert in database "postgres" is still version 0\.0\.1, but the server has version \Q$version\E\nHINT:  Run ALTER EXTENSION/,
+	'objects of another version: message');
+$node->safe_psql('postgres', sprintf $older, $version);
 $node->safe_psql('postgres',
 	q{CREATE OR REPLACE FUNCTION "Movie Bert".bert_version() RETURNS text LANGUAGE sql AS $$SELECT '0.0.1'$$});
 ($code, $out, $err) = tool('install', $other, '--name=other', @where);
 is($code, 3, 'another version: exit code 3');
 like($err, qr/this tool is version [\d.]+, but the server's moviebert is version 0\.0\.1.*HINT/s, 'another version: message');
+
+# Ctrl-C at the question for a password, once and again: the terminal echoes afterwards.
+SKIP:
+{
+	eval { require IO::Pty; require POSIX; 1 } or skip 'no IO::Pty', 3;
+	$node->safe_psql('postgres', q{CREATE ROLE secretive LOGIN PASSWORD 'x'});
+	my $hba = $node->data_dir . '/pg_hba.conf';
+	TinyCheckpoint::spew($hba, "local all secretive scram-sha-256\n" . slurp_file($hba));
+	$node->reload;
+	my $pty = IO::Pty->new;
+	my $slave = $pty->slave;
+	my $pid = fork // die "fork: $!";
+	if ($pid == 0)
+	{
+		$pty->make_slave_controlling_terminal;
+		open STDERR, '>&', $slave;
+		exec $tool, 'install', $other, '--name=other', @where, '-U', 'secretive' or POSIX::_exit(1);
+	}
+	my $seen = '';
+	local $SIG{ALRM} = sub { kill 'KILL', $pid; };
+	alarm 60;
+	$pty->sysread($seen, 1024, length $seen) while $seen !~ /Password: / && kill 0, $pid;
+	$pty->syswrite("\x03\x03");
+	waitpid $pid, 0;
+	alarm 0;
+	is($? >> 8, 130, 'Ctrl-C at the question for a password: exit code 130');
+	$pty->sysread($seen, 1024, length $seen);
+	like($seen, qr/moviebert: error: interrupted/, 'Ctrl-C at the question for a password: message');
+	my $terminal = POSIX::Termios->new;
+	$terminal->getattr(fileno $slave);
+	ok($terminal->getlflag & POSIX::ECHO(), 'and the terminal echoes again');
+}
 
 $node->stop;
 done_testing();

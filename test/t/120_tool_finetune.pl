@@ -4,29 +4,19 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use File::Compare;
-use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use TinyCheckpoint;
+use Tool;
 
-my $tool = "$FindBin::RealBin/../../moviebert";
-plan skip_all => 'no ./moviebert: run make first' unless -x $tool;
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 my $node = PostgreSQL::Test::Cluster->new('tool_finetune');
 $node->init;
 $node->start;
 my @where = ('-d', $node->connstr('postgres'));
-
-sub tool
-{
-	my @args = @_;
-	my ($out, $err) = ('', '');
-	IPC::Run::run([ $tool, @args ], '<', \undef, '>', \$out, '2>', \$err);
-	return ($? >> 8, $out, $err);
-}
 
 # Words that mean a tag, and words that mean nothing: the tags of a plot are those of its words.
 my %meaning = (
@@ -186,6 +176,25 @@ is($code, 1, 'a model without tags cannot be evaluated');
 like($err, qr/has no tags.*finetune/s, 'and the hint says how to get them');
 ($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-q', "SELECT plot, tags || ARRAY['new'] FROM movies");
 like($err, qr/does not know, ignored: \d: .*new \(\d+\)/, 'tags unknown to the model are told');
+
+# A server of another version is refused for model files too, unless its database has no extension or none for us.
+my $set_version = q{UPDATE pg_extension SET extversion = '%s' WHERE extname = 'moviebert'};
+my $version     = $node->safe_psql('postgres', q{SELECT bert_version()});
+$node->safe_psql('postgres', sprintf($set_version, '0.0.1') . '; CREATE ROLE guest LOGIN; GRANT SELECT ON movies TO guest');
+for my $command ([ 'finetune', '-o', "$output.9" ], ['evaluate'])
+{
+	($code, $out, $err) = tool(@$command, '--model', $output, @where, @query[ 0, 1 ]);
+	is($code, 3, "$command->[0] of a file with another version's extension: exit code 3");
+	like($err, qr/is still version 0\.0\.1.*HINT:  Run ALTER EXTENSION moviebert UPDATE/s, "$command->[0]: message");
+}
+$node->safe_psql('postgres', 'REVOKE USAGE ON SCHEMA public FROM PUBLIC; CREATE SCHEMA open; GRANT USAGE ON SCHEMA open TO guest');
+$node->safe_psql('postgres', 'ALTER TABLE movies SET SCHEMA open');
+($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-U', 'guest', '--quiet', '-q', 'SELECT plot, tags FROM open.movies');
+is($code, 0, 'evaluate of a file by a role that may not use the extension') or diag($err);
+$node->safe_psql('postgres', sprintf($set_version, $version) . '; GRANT USAGE ON SCHEMA public TO PUBLIC; ALTER TABLE open.movies SET SCHEMA public');
+$node->safe_psql('postgres', 'CREATE DATABASE bare');
+($code, $out, $err) = tool('evaluate', '--model', $output, '-d', $node->connstr('bare'), '--quiet', '-q', q{VALUES ('a ghost', ARRAY['horror'])});
+is($code, 0, 'evaluate of a file in a database without the extension') or diag($err);
 
 # From the installed model to a next one.
 ($code, $out, $err) = tool('finetune', '--from-database=tags', '-o', "$output.8", @where, @query, '--quiet');
