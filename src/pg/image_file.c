@@ -10,7 +10,12 @@
  * parallel query from each other; and the kernel releases it when its holder dies, by whatever means.  Then the
  * temporary file stays, and goes when the next one takes the lock.
  *
- * All databases of the server share the directory.  Any file in it can be deleted at any time.
+ * All databases of the server share the directory, so that no one of them can tell which images are still of use.  Whoever
+ * maps an image therefore sets the time of its file, once a day, and whoever writes one removes those that nobody has
+ * mapped for 30 days, and those of other layouts, which other versions have left.  That of a model that was dropped with
+ * its database, or by hand, or by logical replication, goes that way.  So does one that a session mapped and has used ever
+ * since; the session keeps its mapping, and the next one writes the file anew.  Any file in the directory can be deleted
+ * at any time.
  */
 #include "moviebert.h"
 
@@ -36,11 +41,14 @@
 #define IMAGE_DIRECTORY "moviebert"
 #define LOCK_PATH IMAGE_DIRECTORY "/lock"
 #define LOCK_POLL_MS 20
+#define IMAGE_SUFFIX "." MB_IMAGE_LAYOUT
+#define TOUCH_AFTER_SECONDS SECS_PER_DAY
+#define REMOVE_AFTER_SECONDS (30 * SECS_PER_DAY)
 
 static void
 image_path(char *path, const char *prefix, const char *sha256)
 {
-	snprintf(path, MAXPGPATH, IMAGE_DIRECTORY "/%s%s." MB_IMAGE_LAYOUT, prefix, sha256);
+	snprintf(path, MAXPGPATH, IMAGE_DIRECTORY "/%s%s" IMAGE_SUFFIX, prefix, sha256);
 }
 
 /* ---- Mapping --------------------------------------------------------------------------------------------------- */
@@ -70,7 +78,13 @@ map_file(const char *path, mb_image *image, bool *found, mb_error *err)
 		ereport(ERROR,
 				errcode_for_file_access(),
 				errmsg("could not stat file \"%s\": %m", path));
-	if (!S_ISREG(info.st_mode) || info.st_size == 0)
+	if (!S_ISREG(info.st_mode))
+		ereport(ERROR,
+				errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" is not a file", path),
+				errhint("The directory \"%s\" of the data directory is moviebert's own; remove what others have put there.",
+						IMAGE_DIRECTORY));
+	if (info.st_size == 0)
 	{
 		CloseTransientFile(fd);
 		return mb_fail(err, MB_CORRUPT, "the model image is empty");
@@ -81,6 +95,9 @@ map_file(const char *path, mb_image *image, bool *found, mb_error *err)
 		ereport(ERROR,
 				errcode_for_file_access(),
 				errmsg("could not map file \"%s\": %m", path));
+	/* Where it fails, in a read-only directory, say, the image may be removed too early, and comes back. */
+	if (time(NULL) - info.st_mtime > TOUCH_AFTER_SECONDS)
+		(void) futimens(fd, NULL);
 	CloseTransientFile(fd);
 	status = mb_image_open(image, base, info.st_size, err);
 	if (status != MB_OK)
@@ -126,7 +143,20 @@ take_lock(void)
 	return fd;
 }
 
-/* What backends that died left behind.  Under the lock nobody is writing. */
+/* Whether nobody needs the image of this name any more.  What is not named like an image is none. */
+static bool
+is_out_of_use(const char *name, const char *path)
+{
+	struct stat info;
+
+	if (strspn(name, "0123456789abcdef") != 64 || name[64] != '.')
+		return false;
+	if (strcmp(name + 64, IMAGE_SUFFIX) != 0)
+		return true;
+	return stat(path, &info) == 0 && time(NULL) - info.st_mtime > REMOVE_AFTER_SECONDS;
+}
+
+/* What backends that died left behind, and images out of use.  Under the lock nobody is writing. */
 static void
 remove_stale_files(void)
 {
@@ -137,9 +167,10 @@ remove_stale_files(void)
 	{
 		char		path[MAXPGPATH];
 
-		if (strncmp(entry->d_name, PG_TEMP_FILE_PREFIX, strlen(PG_TEMP_FILE_PREFIX)) != 0)
-			continue;
 		snprintf(path, sizeof(path), IMAGE_DIRECTORY "/%s", entry->d_name);
+		if (strncmp(entry->d_name, PG_TEMP_FILE_PREFIX, strlen(PG_TEMP_FILE_PREFIX)) != 0 &&
+			!is_out_of_use(entry->d_name, path))
+			continue;
 		if (unlink(path) != 0 && errno != ENOENT)
 			ereport(LOG,
 					errcode_for_file_access(),
