@@ -63,12 +63,14 @@ def windows_of(tokens, width, stride):
     return [tokens[start:start + width] for start in starts]
 
 
-def reference(encoder, texts, pooling, max_length, stride):
-    """The mean of the windows' pooled vectors of each text, not normalised.  Windows of one length share a call."""
+def reference(encoder, special, texts, pooling, max_length, stride):
+    """The mean of the windows' pooled vectors of each text, not normalised.  Windows of one length share a call.
+
+    special: the ids of [CLS] and [SEP]."""
     by_length = {}
     for text, (_, tokens) in enumerate(texts):
         for window in windows_of(tokens, max_length - 2, stride):
-            by_length.setdefault(len(window), []).append((text, [101, *window, 102]))
+            by_length.setdefault(len(window), []).append((text, [special[0], *window, special[1]]))
     sums, counts, n_tokens = [0] * len(texts), [0] * len(texts), 0
     with torch.no_grad():
         for length, windows in sorted(by_length.items()):
@@ -157,14 +159,16 @@ def main():
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         pooling = json.loads(header["__metadata__"]["moviebert.pooling"])
 
-        texts = choose_texts(given.data, tokenizer_of(folder), given.rows)
+        tokenizer = tokenizer_of(folder)
+        special = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+        texts = choose_texts(given.data, tokenizer, given.rows)
         if given.head:
             model = BertForSequenceClassification.from_pretrained(folder).double().eval()
             encoder = model.bert
         else:
             encoder = BertModel.from_pretrained(folder).double().eval()
         start = time.time()
-        expected, n_tokens = reference(encoder, texts, pooling["mode"], pooling["max_length"], pooling["window_stride"])
+        expected, n_tokens = reference(encoder, special, texts, pooling["mode"], pooling["max_length"], pooling["window_stride"])
         print(f"{len(texts)} texts of {min(len(t) for _, t in texts)} to {max(len(t) for _, t in texts)} tokens, {n_tokens} computed; "
               f"pooling {pooling}; reference in {time.time() - start:.0f} s", flush=True)
         if pooling["normalize"]:
@@ -183,7 +187,7 @@ def main():
             run_import(folder, scratch / "truncating", "--long-text=truncate")
             long = [text for text in texts if len(text[1]) > pooling["max_length"] - 2]
             got, _ = ours(given.driver, scratch / "truncating", what, long)
-            peer = SentenceTransformer(str(folder), device="cpu").encode([text for text, _ in long], batch_size=8)
+            peer = SentenceTransformer(str(folder), device="cpu").float().encode([text for text, _ in long], batch_size=8)
             # Both are fp32: twice the error of one against float64.
             good &= compare("truncated, against sentence-transformers in fp32", got, torch.from_numpy(peer).double())
     return not good
