@@ -201,5 +201,5 @@ const command_spec command_evaluate = {
 	"and 5\n"
 	"tags, calibration error, and all of it per tag.  Definitions are scikit-learn's, with zero_division=0.\n"
 	"Use rows that the model was not trained on.",
-	"  moviebert evaluate --model tags.moviebert -d mydb --query \"SELECT plot, tags FROM movies WHERE fold = 2\"\n",
+	"  moviebert evaluate --model tags.safetensors -d mydb --query \"SELECT plot, tags FROM movies WHERE fold = 2\"\n",
 	run};

@@ -71,6 +71,6 @@ const command_spec command_export = {
 	"Writes config.json, model.safetensors, vocab.txt, tokenizer files and the sentence-transformers modules, so that\n"
 	"AutoModel, AutoTokenizer and SentenceTransformer load the model unchanged.  A model out of a database is checked\n"
 	"against its SHA-256 first.",
-	"  moviebert export tags.moviebert -o ./tags-hf\n"
+	"  moviebert export tags.safetensors -o ./tags-hf\n"
 	"  moviebert export --from-database=tags -d mydb -o ./tags-hf --as-tagger\n",
 	run};

@@ -311,9 +311,9 @@ const command_spec command_finetune = {
 	"empty, or\n"
 	"whose tags are NULL, are counted and left out; an empty array says \"none of the tags\".  The same rows, options\n"
 	"and machine always give the same bytes.",
-	"  moviebert finetune --model base.moviebert -d mydb -o tags.moviebert --key=imdb_id --test=0.1 \\\n"
+	"  moviebert finetune --model base.safetensors -d mydb -o tags.safetensors --key=imdb_id --test=0.1 \\\n"
 	"      --query \"SELECT plot, tags, imdb_id FROM movies\"\n"
-	"  moviebert finetune --from-database=minilm -d mydb -o tags.moviebert --cache=vectors.cache \\\n"
+	"  moviebert finetune --from-database=minilm -d mydb -o tags.safetensors --cache=vectors.cache \\\n"
 	"      --query \"SELECT plot, genres FROM movies WHERE fold > 2\" \\\n"
 	"      --validation-query \"SELECT plot, genres FROM movies WHERE fold = 1\"\n",
 	run};

@@ -56,6 +56,6 @@ const command_spec command_import = {
 	"vocab.txt or tokenizer.json, tokenizer_config.json, modules.json.  Nothing is fetched: bring the folder "
 	"yourself.\n"
 	"The model file is plain safetensors; weights stay as they are (fp32, fp16 or bf16).",
-	"  moviebert import ./all-MiniLM-L6-v2 -o minilm.moviebert\n"
-	"  moviebert import ./bert-base-uncased -o bert.moviebert --pooling=cls --max-length=256\n",
+	"  moviebert import ./all-MiniLM-L6-v2 -o minilm.safetensors\n"
+	"  moviebert import ./bert-base-uncased -o bert.safetensors --pooling=cls --max-length=256\n",
 	run};

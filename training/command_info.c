@@ -56,5 +56,5 @@ const command_spec command_info = {
 	"show what a model file holds",
 	"Shows the encoder's sizes, how texts become vectors, the tags with their thresholds and\n"
 	"support, the file's size and SHA-256, and the card: data, training and metrics.",
-	"  moviebert info tags.moviebert\n  moviebert info --json tags.moviebert | jq .card\n",
+	"  moviebert info tags.safetensors\n  moviebert info --json tags.safetensors | jq .card\n",
 	run};

@@ -264,6 +264,6 @@ const command_spec command_install = {
 	"whole or not at all.  The database needs CREATE EXTENSION moviebert, of this tool's version.  Installing the same "
 	"file\n"
 	"under the same name again changes nothing.",
-	"  moviebert install tags.moviebert --name=tags --default -d mydb\n"
-	"  moviebert install tags.moviebert --name=tags -d \"host=db.example.org dbname=films user=me sslmode=require\"\n",
+	"  moviebert install tags.safetensors --name=tags --default -d mydb\n"
+	"  moviebert install tags.safetensors --name=tags -d \"host=db.example.org dbname=films user=me sslmode=require\"\n",
 	run};

@@ -8,10 +8,13 @@
 #include "card.h"
 #include "report.h"
 
-static const char *const pooling_names[] = {"mean", "cls", "pooler"};
-static const char *const long_text_names[] = {"windows", "truncate"};
-static const char *const problem_names[] = {"none", "multi_label", "single_label", "regression"};
 static const char *const activation_names[] = {"gelu", "gelu_tanh", "relu", "silu"};
+
+static const char *
+problem_name(const mb_pipeline *pipeline)
+{
+	return pipeline->problem == MB_NO_HEAD ? "none" : mb_problem_name(pipeline->problem);
+}
 
 void
 describe_model(const model_source *source, size_t max_tags)
@@ -29,13 +32,13 @@ describe_model(const model_source *source, size_t max_tags)
 	printf("  positions      %d\n", c->max_position_embeddings);
 	printf("  vocabulary     %s tokens, %s, accents %s\n", format_count(number, sizeof(number), c->vocab_size),
 		   m->tokenizer.lowercase ? "lower-cased" : "cased", m->tokenizer.strip_accents ? "stripped" : "kept");
-	printf("  vector         %d dimensions, %s pooling%s\n", c->hidden_size, pooling_names[p->pooling],
+	printf("  vector         %d dimensions, %s pooling%s\n", c->hidden_size, mb_pooling_name(p->pooling),
 		   p->normalize ? ", L2-normalised" : "");
 	if (p->long_text == MB_LONG_WINDOWS)
 		printf("  long texts     read whole in windows of %d tokens, one every %d\n", p->max_length, p->window_stride);
 	else
 		printf("  long texts     truncated to %d tokens\n", p->max_length);
-	printf("  head           %s", problem_names[p->problem]);
+	printf("  head           %s", problem_name(p));
 	printf(p->num_labels > 0 ? ", %d labels\n" : "\n", p->num_labels);
 	printf("  size           %s (%s bytes)\n", format_bytes(size, sizeof(size), (double) source->size),
 		   format_count(number, sizeof(number), (long long) source->size));
@@ -83,7 +86,7 @@ describe_model_json(const model_source *source)
 		(double) c->layer_norm_eps, "hidden_act", activation_names[c->hidden_act], "tokenizer", "do_lower_case",
 		m->tokenizer.lowercase, "strip_accents", m->tokenizer.strip_accents, "tokenize_chinese_chars",
 		m->tokenizer.split_cjk, "split_special_tokens", m->tokenizer.split_special_tokens, "pooling", "mode",
-		pooling_names[p->pooling], "normalize", p->normalize, "max_length", p->max_length, "long_text",
-		long_text_names[p->long_text], "window_stride", p->window_stride, "problem", problem_names[p->problem], "tags",
+		mb_pooling_name(p->pooling), "normalize", p->normalize, "max_length", p->max_length, "long_text",
+		mb_long_text_name(p->long_text), "window_stride", p->window_stride, "problem", problem_name(p), "tags",
 		tags, "size", (json_int_t) source->size, "sha256", source->sha256, "card", card != NULL ? card : json_null());
 }

@@ -194,10 +194,7 @@ cache_write(const char *path, const unsigned char *fingerprint, const vector_tab
 	ok = ok && rename(temporary.data, path) == 0;
 	if (!ok)
 	{
-		int code = errno;
-
-		mb_fail(err, MB_IO, "could not write the cache \"%s\"", path);
-		mb_detail(err, "The system says: %s.", strerror(code));
+		mb_fail_system(err, errno, "could not write the cache \"%s\"", path);
 		unlink(temporary.data);
 	}
 	string_release(&temporary);

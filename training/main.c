@@ -24,10 +24,10 @@ print_help(void)
 	printf("\n  moviebert COMMAND --help   explains a command\n"
 		   "  moviebert --version        shows the version\n\n"
 		   "From a checkpoint to tags in SQL:\n"
-		   "  moviebert import ./all-MiniLM-L6-v2 -o base.moviebert\n"
-		   "  moviebert finetune --model base.moviebert -d mydb -o tags.moviebert \\\n"
+		   "  moviebert import ./all-MiniLM-L6-v2 -o base.safetensors\n"
+		   "  moviebert finetune --model base.safetensors -d mydb -o tags.safetensors \\\n"
 		   "      --query \"SELECT plot, tags FROM movies WHERE tags IS NOT NULL\"\n"
-		   "  moviebert install tags.moviebert --name tags --default -d mydb\n"
+		   "  moviebert install tags.safetensors --name tags --default -d mydb\n"
 		   "  psql mydb -c \"SELECT title, bert_tags(plot) FROM movies\"\n");
 }
 

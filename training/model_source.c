@@ -14,20 +14,9 @@
 #include "connection.h"
 #include "interrupt.h"
 #include "memory.h"
+#include "output_file.h"
 #include "progress.h"
 #include "report.h"
-
-static mb_status
-io_error(mb_error *err, const char *what, const char *path)
-{
-	int code = errno;
-
-	mb_fail(err, MB_IO, "could not %s \"%s\"", what, path);
-	if (err != NULL)
-		err->os_errno = code;
-	mb_detail(err, "The system says: %s.", strerror(code));
-	return MB_IO;
-}
 
 static mb_status
 map_descriptor(int fd, const char *path, const void **data, size_t *size, mb_error *err)
@@ -36,7 +25,7 @@ map_descriptor(int fd, const char *path, const void **data, size_t *size, mb_err
 	void *map;
 
 	if (fstat(fd, &info) != 0)
-		return io_error(err, "read", path);
+		return mb_fail_system(err, errno, "could not read \"%.250s\"", path);
 	if (!S_ISREG(info.st_mode))
 	{
 		mb_fail(err, MB_INVALID_ARGUMENT, "\"%s\" is not a file", path);
@@ -48,7 +37,7 @@ map_descriptor(int fd, const char *path, const void **data, size_t *size, mb_err
 		return mb_fail(err, MB_CORRUPT, "file \"%s\" is empty", path);
 	map = mmap(NULL, (size_t) info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
-		return io_error(err, "map", path);
+		return mb_fail_system(err, errno, "could not map \"%.250s\"", path);
 	*data = map;
 	*size = (size_t) info.st_size;
 	return MB_OK;
@@ -61,7 +50,7 @@ map_file(const char *path, const void **data, size_t *size, mb_error *err)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return io_error(err, "open", path);
+		return mb_fail_system(err, errno, "could not open \"%.250s\"", path);
 	status = map_descriptor(fd, path, data, size, err);
 	close(fd);
 	return status;
@@ -105,23 +94,6 @@ model_source_open_file(model_source *source, const char *path, mb_error *err)
 	return status;
 }
 
-static bool
-write_all(int fd, const char *data, size_t size)
-{
-	while (size > 0)
-	{
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		data += n;
-		size -= (size_t) n;
-	}
-	return true;
-}
-
 /* Those of a running query that are still to come are not worth waiting for. */
 static void
 cancel_query(PGconn *connection)
@@ -160,11 +132,9 @@ fetch_chunks(PGconn *connection, const char *schema, const char *sha256_text, in
 
 		if (status == MB_OK && got == PGRES_SINGLE_TUPLE)
 		{
-			if (!write_all(fd, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0)))
-			{
-				status = io_error(err, "write", shown);
+			status = write_all(fd, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0), shown, err);
+			if (status != MB_OK)
 				cancel_query(connection);
-			}
 			received += (uint64_t) PQgetlength(result, 0, 0);
 			progress_update(&bar, received);
 		}
@@ -215,7 +185,7 @@ model_source_open_database(model_source *source, PGconn *connection, const char 
 	PQclear(result);
 	fd = temporary_file(shown, sizeof(shown));
 	if (fd < 0)
-		return io_error(err, "create", shown);
+		return mb_fail_system(err, errno, "could not create \"%.250s\"", shown);
 	status = fetch_chunks(connection, schema, expected, fd, shown, size, err);
 	if (status == MB_OK)
 		status = map_descriptor(fd, shown, &source->data, &source->size, err);
@@ -244,7 +214,7 @@ model_source_image(model_source *source, mb_error *err)
 	int fd = temporary_file(shown, sizeof(shown));
 
 	if (fd < 0)
-		return io_error(err, "create", shown);
+		return mb_fail_system(err, errno, "could not create \"%.250s\"", shown);
 	status = mb_image_write(source->model, fd, &tool_interrupt, err);
 	if (status == MB_OK)
 		status = map_descriptor(fd, shown, &data, &source->image_size, err);

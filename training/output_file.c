@@ -11,15 +11,6 @@
 
 #include "memory.h"
 
-static mb_status
-system_error(mb_error *err, int error, const char *action, const char *path)
-{
-	mb_fail(err, MB_IO, "could not %s \"%.250s\"", action, path);
-	mb_detail(err, "The system says: %s.", strerror(error));
-	err->os_errno = error;
-	return MB_IO;
-}
-
 /* The caller's to free. */
 static char *
 folder_of(const char *path)
@@ -39,16 +30,18 @@ output_file_check(const char *path, mb_error *err)
 	mb_status status = MB_OK;
 
 	if (stat(path, &found) == 0 && S_ISDIR(found.st_mode))
-		status = system_error(err, EISDIR, "write", path);
+		status = mb_fail_system(err, EISDIR, "could not write \"%.250s\"", path);
 	else if (access(folder, W_OK | X_OK) != 0)
-		status = system_error(err, errno, "write into folder", folder);
+		status = mb_fail_system(err, errno, "could not write into folder \"%.250s\"", folder);
 	free(folder);
 	return status;
 }
 
-static mb_status
-write_all(int fd, const char *data, size_t size, const char *path, mb_error *err)
+mb_status
+write_all(int fd, const void *bytes, size_t size, const char *path, mb_error *err)
 {
+	const char *data = bytes;
+
 	while (size > 0)
 	{
 		ssize_t n = write(fd, data, size);
@@ -56,11 +49,11 @@ write_all(int fd, const char *data, size_t size, const char *path, mb_error *err
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return system_error(err, n == 0 ? ENOSPC : errno, "write", path);
+			return mb_fail_system(err, n == 0 ? ENOSPC : errno, "could not write \"%.250s\"", path);
 		data += n;
 		size -= (size_t) n;
 	}
-	return fsync(fd) != 0 ? system_error(err, errno, "sync", path) : MB_OK;
+	return MB_OK;
 }
 
 /* A rename is on disk once its folder is. */
@@ -72,9 +65,9 @@ sync_folder(const char *path, mb_error *err)
 	mb_status status = MB_OK;
 
 	if (fd < 0)
-		status = system_error(err, errno, "open folder", folder);
+		status = mb_fail_system(err, errno, "could not open folder \"%.250s\"", folder);
 	else if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: a file system that has no fsync for folders */
-		status = system_error(err, errno, "sync folder", folder);
+		status = mb_fail_system(err, errno, "could not sync folder \"%.250s\"", folder);
 	if (fd >= 0)
 		close(fd);
 	free(folder);
@@ -85,7 +78,7 @@ mb_status
 output_file_rename(const char *from, const char *path, mb_error *err)
 {
 	if (rename(from, path) != 0)
-		return system_error(err, errno, "create", path);
+		return mb_fail_system(err, errno, "could not create \"%.250s\"", path);
 	return sync_folder(path, err);
 }
 
@@ -101,17 +94,19 @@ output_file_write(const char *path, const void *data, size_t size, mb_error *err
 	unlink(temporary.data);
 	fd = open(temporary.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
-		status = system_error(err, errno, "create", temporary.data);
+		status = mb_fail_system(err, errno, "could not create \"%.250s\"", temporary.data);
 	else
 	{
 		status = write_all(fd, data, size, temporary.data, err);
+		if (status == MB_OK && fsync(fd) != 0)
+			status = mb_fail_system(err, errno, "could not sync \"%.250s\"", temporary.data);
 		if (close(fd) != 0 && status == MB_OK)
-			status = system_error(err, errno, "write", temporary.data);
-		if (status == MB_OK && rename(temporary.data, path) != 0)
-			status = system_error(err, errno, "create", path);
+			status = mb_fail_system(err, errno, "could not write \"%.250s\"", temporary.data);
+		if (status == MB_OK)
+			status = output_file_rename(temporary.data, path, err);
 		if (status != MB_OK)
 			unlink(temporary.data);
 	}
 	string_release(&temporary);
-	return status == MB_OK ? sync_folder(path, err) : status;
+	return status;
 }

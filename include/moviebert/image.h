@@ -14,6 +14,9 @@
 /* Part of an image's file name: changes whenever the layout does, so that an old image is never mistaken for a new one. */
 #define MB_IMAGE_LAYOUT "fp32-1"
 
+/* Outputs per weight panel: part of the layout, and the same for all CPUs, so that an image serves every one of them. */
+#define MB_PANEL 32
+
 /*
  * Writes the image to fd (empty, at offset 0) with plain write(2) in bounded pieces, so that a full disk is an MB_IO
  * with ENOSPC and never a signal.  Does not fsync or close.
@@ -54,7 +57,6 @@ typedef struct mb_image
 	mb_linear    classifier; /* panels NULL when absent; H -> L */
 	const void  *base;
 	size_t       size;
-	size_t       hot_size; /* bytes from base that every call touches: all but the word embeddings, which come last */
 } mb_image;
 
 /*

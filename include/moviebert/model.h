@@ -105,6 +105,11 @@ typedef struct mb_pipeline
 	int32_t      num_labels;    /* L; 0 with MB_NO_HEAD */
 } mb_pipeline;
 
+/* As model files, the tool and SQL spell them; that of MB_NO_HEAD is NULL. */
+const char *mb_pooling_name(mb_pooling pooling);
+const char *mb_long_text_name(mb_long_text long_text);
+const char *mb_problem_name(mb_problem problem);
+
 typedef struct mb_tag
 {
 	const char *name;

@@ -47,6 +47,9 @@ typedef struct mb_error
 /* Fills err (which may be NULL) with a message and no detail or hint; returns status, so that `return mb_fail(...)` works. */
 mb_status mb_fail(mb_error *err, mb_status status, const char *format, ...) MB_PRINTF(3, 4);
 
+/* The same for what the operating system refused, with MB_IO and a detail that says why. */
+mb_status mb_fail_system(mb_error *err, int os_errno, const char *format, ...) MB_PRINTF(3, 4);
+
 /* Adds the sentence(s) to the error that mb_fail just filled; err may be NULL. */
 void mb_detail(mb_error *err, const char *format, ...) MB_PRINTF(2, 3);
 void mb_hint(mb_error *err, const char *format, ...) MB_PRINTF(2, 3);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "names.h"
+
 #define MAX_VOCABULARY (1 << 24)
 #define MAX_HIDDEN (1 << 20)
 #define MAX_LAYERS 4096
@@ -268,16 +270,12 @@ mb_status
 mb_pipeline_read(mb_pipeline *pipeline, const json_t *pooling, const json_t *head, int32_t num_labels,
 				 const mb_config *config, mb_error *err)
 {
-	/* In the order of their enums; MB_NO_HEAD comes before the problems. */
-	static const char *const modes[] = {"mean", "cls", "pooler"};
-	static const char *const long_texts[] = {"windows", "truncate"};
-	static const char *const problems[] = {"multi_label", "single_label", "regression"};
 	static const char what[] = "metadata moviebert.pooling";
 	int mode = 0, long_text = 0, problem = 0;
 	mb_status status;
 
 	memset(pipeline, 0, sizeof(*pipeline));
-	status = read_choice(pooling, "mode", modes, 3, &mode, what, err);
+	status = read_choice(pooling, "mode", pooling_names, N_POOLINGS, &mode, what, err);
 	if (status == MB_OK && json_object_get(pooling, "normalize") == NULL)
 		status = mb_fail(err, MB_CORRUPT, "%s has no \"normalize\"", what);
 	if (status == MB_OK)
@@ -285,7 +283,7 @@ mb_pipeline_read(mb_pipeline *pipeline, const json_t *pooling, const json_t *hea
 	if (status == MB_OK)
 		status = read_size(pooling, "max_length", 3, config->max_position_embeddings, &pipeline->max_length, what, err);
 	if (status == MB_OK)
-		status = read_choice(pooling, "long_text", long_texts, 2, &long_text, what, err);
+		status = read_choice(pooling, "long_text", long_text_names, N_LONG_TEXTS, &long_text, what, err);
 	if (status == MB_OK)
 		status = read_size(pooling, "window_stride", 1, pipeline->max_length - 2, &pipeline->window_stride, what, err);
 	if (status != MB_OK)
@@ -298,7 +296,7 @@ mb_pipeline_read(mb_pipeline *pipeline, const json_t *pooling, const json_t *hea
 			return mb_fail(err, MB_CORRUPT, "there are tags, but no metadata moviebert.head");
 		return MB_OK;
 	}
-	status = read_choice(head, "problem", problems, 3, &problem, "metadata moviebert.head", err);
+	status = read_choice(head, "problem", problem_names, N_PROBLEMS, &problem, "metadata moviebert.head", err);
 	if (status != MB_OK)
 		return status;
 	if (num_labels <= 0)

@@ -9,16 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void
-system_error(export_folder *folder, const char *action, const char *path)
-{
-	int error = errno;
-
-	folder->status = mb_fail(folder->err, MB_IO, "could not %s \"%.250s\"", action, path);
-	mb_detail(folder->err, "The system says: %s.", strerror(error));
-	if (folder->err != NULL)
-		folder->err->os_errno = error;
-}
+#include "files.h"
 
 static void
 out_of_memory(export_folder *folder)
@@ -64,7 +55,7 @@ is_empty(export_folder *folder)
 
 	if (entries == NULL)
 	{
-		system_error(folder, "open folder", folder->path);
+		folder->status = mb_fail_system(folder->err, errno, "could not open folder \"%.250s\"", folder->path);
 		return false;
 	}
 	while (empty && (entry = readdir(entries)) != NULL)
@@ -92,7 +83,7 @@ export_begin(export_folder *folder, const char *path, mb_error *err)
 		is_empty(folder);
 		return;
 	}
-	system_error(folder, "create folder", path);
+	folder->status = mb_fail_system(folder->err, errno, "could not create folder \"%.250s\"", path);
 }
 
 void
@@ -101,14 +92,13 @@ export_subfolder(export_folder *folder, const char *name)
 	const char *path = note(folder, name);
 
 	if (path != NULL && mkdir(path, 0777) != 0)
-		system_error(folder, "create folder", path);
+		folder->status = mb_fail_system(folder->err, errno, "could not create folder \"%.250s\"", path);
 }
 
 void
 export_text(export_folder *folder, const char *name, const char *text)
 {
 	const char *path;
-	size_t size, done = 0;
 	int fd;
 
 	if (text == NULL && folder->status == MB_OK)
@@ -119,24 +109,12 @@ export_text(export_folder *folder, const char *name, const char *text)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 	{
-		system_error(folder, "create", path);
+		folder->status = mb_fail_system(folder->err, errno, "could not create \"%.250s\"", path);
 		return;
 	}
-	size = strlen(text);
-	while (done < size && folder->status == MB_OK)
-	{
-		ssize_t n = write(fd, text + done, size - done);
-
-		if (n > 0)
-			done += (size_t) n;
-		else if (n == 0 || errno != EINTR)
-		{
-			errno = n == 0 ? ENOSPC : errno;
-			system_error(folder, "write", path);
-		}
-	}
+	folder->status = file_write_all(fd, text, strlen(text), path, folder->err);
 	if (close(fd) != 0 && folder->status == MB_OK)
-		system_error(folder, "write", path);
+		folder->status = mb_fail_system(folder->err, errno, "could not write \"%.250s\"", path);
 }
 
 void

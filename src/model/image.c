@@ -100,7 +100,6 @@ set_pointers(mb_image *image, const image_layout *at, bool has_pooler)
 	if (image->pipeline.num_labels > 0)
 		image->classifier = linear_from(image, at->classifier, 0, hidden, image->pipeline.num_labels);
 	image->word_embeddings = floats_at(image, at->word_embeddings);
-	image->hot_size = at->word_embeddings;
 }
 
 /* Every tag's name lies inside the tag section. */

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#define PANEL 32 /* as MB_PANEL of the kernels; a change of either is a new MB_IMAGE_LAYOUT */
-
 typedef struct cursor
 {
 	size_t at;
@@ -45,7 +43,7 @@ take_linear(cursor *c, size_t in, size_t out)
 {
 	linear_at at;
 
-	at.panels = take_floats(c, (out + PANEL - 1) / PANEL * PANEL, in);
+	at.panels = take_floats(c, (out + MB_PANEL - 1) / MB_PANEL * MB_PANEL, in);
 	at.bias = take_floats(c, 1, out);
 	return at;
 }

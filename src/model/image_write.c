@@ -13,7 +13,6 @@
 #include "image_layout.h"
 #include "moviebert/image.h"
 
-#define PANEL 32 /* as in image_layout.c */
 #define BUFFER_BYTES ((size_t) 256 * 1024)
 
 typedef struct writer
@@ -23,9 +22,9 @@ typedef struct writer
 	size_t at;     /* file offset of the buffer's end */
 	size_t filled; /* bytes in the buffer */
 	unsigned char *buffer;
-	size_t widest; /* inputs of the widest matrix, at least PANEL */
+	size_t widest; /* inputs of the widest matrix, at least MB_PANEL */
 	float *rows;   /* [widest] one row, as fp32 */
-	float *panel;  /* [widest,PANEL] one panel */
+	float *panel;  /* [widest,MB_PANEL] one panel */
 	const mb_interrupt *interrupt;
 	mb_error *err;
 	mb_status status; /* the first failure; everything after it is a no-op */
@@ -45,14 +44,7 @@ flush(writer *w)
 		if (n > 0)
 			done += (size_t) n;
 		else if (n == 0 || errno != EINTR)
-		{
-			int error = n == 0 ? ENOSPC : errno;
-
-			w->status = mb_fail(w->err, MB_IO, "could not write the model image");
-			mb_detail(w->err, "The system says: %s.", strerror(error));
-			if (w->err != NULL)
-				w->err->os_errno = error;
-		}
+			w->status = mb_fail_system(w->err, n == 0 ? ENOSPC : errno, "could not write the model image");
 		else if (mb_interrupted(w->interrupt))
 			w->status = mb_fail(w->err, MB_CANCELLED, "writing the model image was cancelled");
 	}
@@ -123,20 +115,20 @@ put_panels(writer *w, const mb_tensor *const *parts, size_t n_parts, size_t in, 
 {
 	size_t out = n_parts * out_each;
 
-	for (size_t first = 0; first < out && w->status == MB_OK; first += PANEL)
+	for (size_t first = 0; first < out && w->status == MB_OK; first += MB_PANEL)
 	{
-		size_t width = out - first < PANEL ? out - first : PANEL;
+		size_t width = out - first < MB_PANEL ? out - first : MB_PANEL;
 
-		memset(w->panel, 0, PANEL * in * sizeof(float));
+		memset(w->panel, 0, MB_PANEL * in * sizeof(float));
 		for (size_t j = 0; j < width; j++)
 		{
 			size_t row = first + j;
 
 			mb_tensor_to_f32(parts[row / out_each], row % out_each * in, in, w->rows);
 			for (size_t k = 0; k < in; k++)
-				w->panel[k * PANEL + j] = w->rows[k];
+				w->panel[k * MB_PANEL + j] = w->rows[k];
 		}
-		put(w, w->panel, PANEL * in * sizeof(float));
+		put(w, w->panel, MB_PANEL * in * sizeof(float));
 	}
 	pad(w);
 }
@@ -298,11 +290,11 @@ mb_image_write(const mb_model *model, int fd, const mb_interrupt *interrupt, mb_
 		return w.status;
 	w.widest =
 		(size_t) (config->intermediate_size > config->hidden_size ? config->intermediate_size : config->hidden_size);
-	if (w.widest < PANEL)
-		w.widest = PANEL;
+	if (w.widest < MB_PANEL)
+		w.widest = MB_PANEL;
 	w.buffer = malloc(BUFFER_BYTES);
 	w.rows = malloc(w.widest * sizeof(float));
-	w.panel = malloc(w.widest * PANEL * sizeof(float));
+	w.panel = malloc(w.widest * MB_PANEL * sizeof(float));
 	if (w.buffer == NULL || w.rows == NULL || w.panel == NULL)
 		w.status = mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 	else if (tag_bytes > UINT32_MAX ||

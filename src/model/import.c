@@ -13,8 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const pooling_names[] = {"mean", "cls", "pooler"};
-static const char *const long_text_names[] = {"windows", "truncate"};
+#include "files.h"
+#include "names.h"
+
 
 /* What has been read of a folder. */
 typedef struct importing
@@ -40,7 +41,6 @@ static mb_status
 check_folder(const char *folder, mb_error *err)
 {
 	struct stat about;
-	int error;
 
 	if (stat(folder, &about) == 0)
 	{
@@ -50,12 +50,7 @@ check_folder(const char *folder, mb_error *err)
 		mb_hint(err, "Give the folder that has the checkpoint's config.json and model.safetensors.");
 		return MB_INVALID_ARGUMENT;
 	}
-	error = errno;
-	mb_fail(err, MB_IO, "could not open folder \"%.200s\"", folder);
-	mb_detail(err, "The system says: %s.", strerror(error));
-	if (err != NULL)
-		err->os_errno = error;
-	return MB_IO;
+	return mb_fail_system(err, errno, "could not open folder \"%.200s\"", folder);
 }
 
 /*
@@ -102,9 +97,9 @@ choose_pooling(importing *import)
 	{
 		int i = 0;
 
-		while (i < 3 && strcmp(wanted, pooling_names[i]) != 0)
+		while (i < N_POOLINGS && strcmp(wanted, pooling_names[i]) != 0)
 			i++;
-		if (i == 3)
+		if (i == N_POOLINGS)
 			return mb_fail(import->err, MB_INVALID_ARGUMENT, "pooling \"%.60s\" is none of mean, cls and pooler",
 						   wanted);
 		pooling = (mb_pooling) i;
@@ -114,7 +109,7 @@ choose_pooling(importing *import)
 		mb_fail(import->err, MB_INVALID_ARGUMENT, "this checkpoint cannot be pooled by \"%s\"", wanted);
 		mb_detail(import->err, "%s on pooling by \"%s\".",
 				  modules->pooler != NULL ? "Its Dense module was trained" : "Its tags were trained",
-				  pooling_names[said]);
+				  mb_pooling_name(said));
 		mb_hint(import->err, "Leave the pooling to the checkpoint.");
 		return MB_INVALID_ARGUMENT;
 	}
@@ -170,9 +165,9 @@ choose_length(importing *import)
 static json_t *
 pooling_json(const mb_pipeline *pipeline)
 {
-	return json_pack("{s:s, s:b, s:i, s:s, s:i}", "mode", pooling_names[pipeline->pooling], "normalize",
+	return json_pack("{s:s, s:b, s:i, s:s, s:i}", "mode", mb_pooling_name(pipeline->pooling), "normalize",
 					 pipeline->normalize, "max_length", pipeline->max_length, "long_text",
-					 long_text_names[pipeline->long_text], "window_stride", pipeline->window_stride);
+					 mb_long_text_name(pipeline->long_text), "window_stride", pipeline->window_stride);
 }
 
 /* ---- the card ---------------------------------------------------------------------------------------------------- */
@@ -301,15 +296,8 @@ write_model(const importing *import, const char *model_path)
 	if (status == MB_OK)
 	{
 		status = verify(path, import->err);
-		if (status == MB_OK && rename(path, model_path) != 0)
-		{
-			int error = errno;
-
-			status = mb_fail(import->err, MB_IO, "could not create \"%.250s\"", model_path);
-			mb_detail(import->err, "The system says: %s.", strerror(error));
-			if (import->err != NULL)
-				import->err->os_errno = error;
-		}
+		if (status == MB_OK)
+			status = file_rename(path, model_path, import->err);
 		if (status != MB_OK)
 			unlink(path);
 	}

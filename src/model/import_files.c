@@ -54,18 +54,6 @@ import_name_is_safe(const char *name)
 	return true;
 }
 
-static mb_status
-system_error(mb_error *err, const char *action, const char *path)
-{
-	int error = errno;
-
-	mb_fail(err, MB_IO, "could not %s \"%.250s\"", action, path);
-	mb_detail(err, "The system says: %s.", strerror(error));
-	if (err != NULL)
-		err->os_errno = error;
-	return MB_IO;
-}
-
 /* Opens folder/name; *fd is -1 where it is absent and there is no hint. */
 static mb_status
 open_file(int *fd, size_t *size, const char *folder, const char *name, const char *hint, mb_error *err)
@@ -88,9 +76,9 @@ open_file(int *fd, size_t *size, const char *folder, const char *name, const cha
 		}
 	}
 	else if (*fd < 0)
-		status = system_error(err, "open", path);
+		status = mb_fail_system(err, errno, "could not open \"%.250s\"", path);
 	else if (fstat(*fd, &about) != 0)
-		status = system_error(err, "read", path);
+		status = mb_fail_system(err, errno, "could not read \"%.250s\"", path);
 	else if (!S_ISREG(about.st_mode))
 		status = mb_fail(err, MB_CORRUPT, "\"%.250s\" is not a file", path);
 	else
@@ -130,7 +118,7 @@ read_all(int fd, char *text, size_t size, const char *name, mb_error *err)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return system_error(err, "read", name);
+			return mb_fail_system(err, errno, "could not read \"%.250s\"", name);
 		if (n == 0)
 			return mb_fail(err, MB_IO, "%s became shorter while it was read", name);
 		done += (size_t) n;
@@ -211,7 +199,7 @@ import_map(import_mapping *mapping, const char *folder, const char *name, const 
 		void *data = mmap(NULL, mapping->size, PROT_READ, MAP_PRIVATE, fd, 0);
 
 		if (data == MAP_FAILED)
-			status = system_error(err, "map", name);
+			status = mb_fail_system(err, errno, "could not map \"%.250s\"", name);
 		else
 			mapping->data = data;
 	}

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "names.h"
+
 /* ---- labels of config.json --------------------------------------------------------------------------------------- */
 
 static json_t *
@@ -91,9 +93,7 @@ read_problem(import_head *head, const json_t *config, mb_error *err)
 static json_t *
 head_json(mb_problem problem, const char *kind)
 {
-	static const char *const names[] = {"", "multi_label", "single_label", "regression"};
-
-	return json_pack("{s:s, s:s}", "problem", names[problem], "kind", kind);
+	return json_pack("{s:s, s:s}", "problem", mb_problem_name(problem), "kind", kind);
 }
 
 /* ---- moviebert.json ---------------------------------------------------------------------------------------------- */
@@ -192,15 +192,14 @@ merge_thresholds(import_head *head, const json_t *own, mb_error *err)
 static mb_status
 read_tagger(import_head *head, const json_t *own, mb_error *err)
 {
-	static const char *const names[] = {"multi_label", "single_label", "regression"};
 	const char *problem = NULL;
 	mb_status status =
 		mb_json_string(json_object_get(own, "head"), "problem", &problem, "\"head\" of " CHECKPOINT_OWN_FILE, err);
 
 	if (status != MB_OK)
 		return status;
-	for (int i = 0; problem != NULL && i < 3; i++)
-		if (strcmp(problem, names[i]) == 0)
+	for (int i = 0; problem != NULL && i < N_PROBLEMS; i++)
+		if (strcmp(problem, problem_names[i]) == 0)
 			head->problem = (mb_problem) (i + MB_MULTI_LABEL);
 	if (head->problem == MB_NO_HEAD)
 	{

@@ -255,23 +255,13 @@ mb_model_tensor(const mb_model *model, const char *name)
 }
 
 static mb_status
-system_error(mb_error *err, int error, const char *action, const char *path)
-{
-	mb_fail(err, MB_IO, "could not %s \"%.250s\"", action, path);
-	mb_detail(err, "The system says: %s.", strerror(error));
-	if (err != NULL)
-		err->os_errno = error;
-	return MB_IO;
-}
-
-static mb_status
 map_descriptor(int fd, const char *path, const void **map, size_t *size, mb_error *err)
 {
 	struct stat info;
 	void *mapped;
 
 	if (fstat(fd, &info) != 0)
-		return system_error(err, errno, "read", path);
+		return mb_fail_system(err, errno, "could not read \"%.250s\"", path);
 	if (!S_ISREG(info.st_mode))
 	{
 		mb_fail(err, MB_INVALID_ARGUMENT, "\"%.250s\" is not a file", path);
@@ -283,7 +273,7 @@ map_descriptor(int fd, const char *path, const void **map, size_t *size, mb_erro
 		return mb_fail(err, MB_CORRUPT, "file \"%.250s\" is empty", path);
 	mapped = mmap(NULL, (size_t) info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (mapped == MAP_FAILED)
-		return system_error(err, errno, "map", path);
+		return mb_fail_system(err, errno, "could not map \"%.250s\"", path);
 	*map = mapped;
 	*size = (size_t) info.st_size;
 	return MB_OK;
@@ -299,7 +289,7 @@ mb_model_open_file(mb_model **model, const char *path, mb_error *err)
 
 	*model = NULL;
 	if (fd < 0)
-		return system_error(err, errno, "open", path);
+		return mb_fail_system(err, errno, "could not open \"%.250s\"", path);
 	status = map_descriptor(fd, path, &map, &size, err);
 	close(fd);
 	if (status != MB_OK)

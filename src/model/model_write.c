@@ -1,5 +1,6 @@
 /* model_write.c - a new model file: the weights of one that is open, with a trained head. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,20 +71,6 @@ tags_text(const mb_head *head)
 	return text;
 }
 
-static const char *
-head_text(mb_problem problem)
-{
-	switch (problem)
-	{
-		case MB_SINGLE_LABEL:
-			return "{\"problem\": \"single_label\", \"kind\": \"tagger\"}";
-		case MB_REGRESSION:
-			return "{\"problem\": \"regression\", \"kind\": \"tagger\"}";
-		default:
-			return "{\"problem\": \"multi_label\", \"kind\": \"tagger\"}";
-	}
-}
-
 static bool
 is_heads(const char *key)
 {
@@ -100,6 +87,7 @@ write_with(const mb_model *base, const mb_head *head, const char *tags, const ch
 	mb_tensor *tensors = calloc(from->n_tensors + 2, sizeof(*tensors));
 	mb_metadata *metadata = calloc(from->n_metadata + N_HEAD_KEYS, sizeof(*metadata));
 	size_t n_tensors = 0, n_metadata = 0;
+	char head_text[64];
 	size_t labels = (size_t) head->num_labels, hidden = (size_t) base->config.hidden_size;
 	mb_status status;
 
@@ -123,7 +111,9 @@ write_with(const mb_model *base, const mb_head *head, const char *tags, const ch
 		for (size_t i = 0; i < from->n_metadata; i++)
 			if (!is_heads(from->metadata[i].key))
 				metadata[n_metadata++] = from->metadata[i];
-		metadata[n_metadata++] = (mb_metadata){"moviebert.head", head_text(head->problem)};
+		snprintf(head_text, sizeof(head_text), "{\"problem\": \"%s\", \"kind\": \"tagger\"}",
+				 mb_problem_name(head->problem));
+		metadata[n_metadata++] = (mb_metadata){"moviebert.head", head_text};
 		metadata[n_metadata++] = (mb_metadata){"moviebert.tags", tags};
 		metadata[n_metadata++] = (mb_metadata){"moviebert.card", head->card_json != NULL ? head->card_json : "{}"};
 		status = mb_safetensors_write(path, tensors, n_tensors, metadata, n_metadata, err);

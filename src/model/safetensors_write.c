@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "files.h"
 #include "safetensors_file.h"
 #include "utf8.h"
 
@@ -146,67 +147,15 @@ make_header(unsigned char **bytes, size_t *size, const mb_tensor *const *tensors
  */
 
 static mb_status
-system_error(mb_error *err, int error, const char *action, const char *path)
-{
-	mb_fail(err, MB_IO, "could not %s \"%.250s\"", action, path);
-	mb_detail(err, "The system says: %s.", strerror(error));
-	if (err != NULL)
-		err->os_errno = error;
-	return MB_IO;
-}
-
-static mb_status
-write_all(int fd, const void *data, size_t size, const char *path, mb_error *err)
-{
-	const unsigned char *from = data;
-
-	while (size > 0)
-	{
-		/* Linux takes at most 2 GiB at once; a piece that an interrupt cuts short goes on. */
-		ssize_t n = write(fd, from, size < ((size_t) 1 << 30) ? size : (size_t) 1 << 30);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return system_error(err, n == 0 ? ENOSPC : errno, "write", path);
-		from += n;
-		size -= (size_t) n;
-	}
-	return MB_OK;
-}
-
-/* A rename is on disk once its folder is. */
-static mb_status
-sync_folder(const char *path, mb_error *err)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder = slash == NULL ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t) (slash - path));
-	mb_status status = MB_OK;
-	int fd;
-
-	if (folder == NULL)
-		return mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		status = system_error(err, errno, "open folder", folder);
-	else if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: a file system that has no fsync for folders */
-		status = system_error(err, errno, "fsync folder", folder);
-	if (fd >= 0)
-		close(fd);
-	free(folder);
-	return status;
-}
-
-static mb_status
 write_pieces(int fd, const char *path, const unsigned char *header, size_t header_bytes,
 			 const mb_tensor *const *tensors, size_t n_tensors, mb_error *err)
 {
-	mb_status status = write_all(fd, header, header_bytes, path, err);
+	mb_status status = file_write_all(fd, header, header_bytes, path, err);
 
 	for (size_t i = 0; i < n_tensors && status == MB_OK; i++)
-		status = write_all(fd, tensors[i]->data, tensors[i]->bytes, path, err);
+		status = file_write_all(fd, tensors[i]->data, tensors[i]->bytes, path, err);
 	if (status == MB_OK && fsync(fd) != 0)
-		status = system_error(err, errno, "fsync", path);
+		status = mb_fail_system(err, errno, "could not fsync \"%.250s\"", path);
 	return status;
 }
 
@@ -227,19 +176,19 @@ write_file(const char *path, const unsigned char *header, size_t header_bytes, c
 	unlink(temporary);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
-		status = system_error(err, errno, "create", temporary);
+		status = mb_fail_system(err, errno, "could not create \"%.250s\"", temporary);
 	else
 	{
 		status = write_pieces(fd, temporary, header, header_bytes, tensors, n_tensors, err);
 		if (close(fd) != 0 && status == MB_OK)
-			status = system_error(err, errno, "write", temporary);
-		if (status == MB_OK && rename(temporary, path) != 0)
-			status = system_error(err, errno, "create", path);
+			status = mb_fail_system(err, errno, "could not write \"%.250s\"", temporary);
+		if (status == MB_OK)
+			status = file_rename(temporary, path, err);
 		if (status != MB_OK)
 			unlink(temporary);
 	}
 	free(temporary);
-	return status == MB_OK ? sync_folder(path, err) : status;
+	return status;
 }
 
 mb_status

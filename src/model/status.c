@@ -31,6 +31,15 @@ make_printable(char *text)
 	}
 }
 
+static void
+set_message(mb_error *err, mb_status status, const char *format, va_list args)
+{
+	memset(err, 0, sizeof(*err));
+	err->status = status;
+	vsnprintf(err->message, sizeof(err->message), format, args);
+	make_printable(err->message);
+}
+
 mb_status
 mb_fail(mb_error *err, mb_status status, const char *format, ...)
 {
@@ -38,14 +47,27 @@ mb_fail(mb_error *err, mb_status status, const char *format, ...)
 	{
 		va_list args;
 
-		memset(err, 0, sizeof(*err));
-		err->status = status;
 		va_start(args, format);
-		vsnprintf(err->message, sizeof(err->message), format, args);
+		set_message(err, status, format, args);
 		va_end(args);
-		make_printable(err->message);
 	}
 	return status;
+}
+
+mb_status
+mb_fail_system(mb_error *err, int os_errno, const char *format, ...)
+{
+	if (err != NULL)
+	{
+		va_list args;
+
+		va_start(args, format);
+		set_message(err, MB_IO, format, args);
+		va_end(args);
+		err->os_errno = os_errno;
+		mb_detail(err, "The system says: %s.", strerror(os_errno));
+	}
+	return MB_IO;
 }
 
 void

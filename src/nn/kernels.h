@@ -11,8 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Outputs per weight panel; the same for all CPUs, so that an image serves every one of them. */
-#define MB_PANEL 32
+#include "moviebert/image.h"
 
 /* No set's tile has more rows than this. */
 #define MB_MAX_TILE_ROWS 12

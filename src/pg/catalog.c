@@ -459,39 +459,6 @@ BertInsertChunks(const char *sha256, const char *data, size_t size)
 	pfree(piece);
 }
 
-static const char *
-pooling_name(mb_pooling pooling)
-{
-	switch (pooling)
-	{
-		case MB_POOL_MEAN:
-			return "mean";
-		case MB_POOL_CLS:
-			return "cls";
-		case MB_POOL_POOLER:
-			return "pooler";
-	}
-	return "";
-}
-
-/* NULL without a head. */
-static const char *
-problem_name(mb_problem problem)
-{
-	switch (problem)
-	{
-		case MB_NO_HEAD:
-			return NULL;
-		case MB_MULTI_LABEL:
-			return "multi_label";
-		case MB_SINGLE_LABEL:
-			return "single_label";
-		case MB_REGRESSION:
-			return "regression";
-	}
-	return NULL;
-}
-
 static Datum
 text_datum(const char *utf8)
 {
@@ -529,7 +496,7 @@ thresholds_datum(const mb_model *model)
 void
 BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model)
 {
-	const char *problem = problem_name(model->pipeline.problem);
+	const char *problem = mb_problem_name(model->pipeline.problem);
 	Oid			types[] = {TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, INT4OID, TEXTOID, BOOLOID,
 	TEXTOID, INT4OID, TEXTOID, TEXTARRAYOID, FLOAT4ARRAYOID, JSONBOID};
 	Datum		values[lengthof(types)] = {0};
@@ -544,9 +511,9 @@ BertInsertModel(const char *name, const char *sha256, size_t size, const mb_mode
 	values[5] = Int64GetDatum(model->parameters);
 	values[6] = Int32GetDatum(model->config.hidden_size);
 	values[7] = Int32GetDatum(model->pipeline.max_length);
-	values[8] = CStringGetTextDatum(pooling_name(model->pipeline.pooling));
+	values[8] = CStringGetTextDatum(mb_pooling_name(model->pipeline.pooling));
 	values[9] = BoolGetDatum(model->pipeline.normalize);
-	values[10] = CStringGetTextDatum(model->pipeline.long_text == MB_LONG_WINDOWS ? "windows" : "truncate");
+	values[10] = CStringGetTextDatum(mb_long_text_name(model->pipeline.long_text));
 	values[11] = Int32GetDatum(model->pipeline.window_stride);
 	if (problem != NULL)
 	{

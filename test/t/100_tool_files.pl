@@ -64,22 +64,22 @@ for my $case (@wrong)
 
 # Import.
 my $folder = TinyCheckpoint::write_checkpoint("$dir/tiny", words => [ qw(a ghost loves robot .), '##s' ]);
-my $model  = "$dir/tiny.moviebert";
+my $model  = "$dir/tiny.safetensors";
 ($code, $out, $err) = tool('import', $folder, '-o', $model);
 is($code, 0, 'import') or diag($err);
 like($out, qr/1 layers, hidden size 32, 4 heads/, 'import tells the sizes');
 like($out, qr/read whole in windows of 64 tokens/, 'import tells what becomes of long texts');
 ok(-s $model, 'import writes the file');
 
-($code, $out) = tool('import', $folder, '-o', "$dir/cut.moviebert", '--long-text=truncate', '--max-length=16', '--pooling=cls');
+($code, $out) = tool('import', $folder, '-o', "$dir/cut.safetensors", '--long-text=truncate', '--max-length=16', '--pooling=cls');
 is($code, 0, 'import with options');
 like($out, qr/cls pooling/, 'import --pooling');
 like($out, qr/truncated to 16 tokens/, 'import --long-text --max-length');
 
-($code, $out, $err) = tool('import', "$dir/absent", '-o', "$dir/x.moviebert");
+($code, $out, $err) = tool('import', "$dir/absent", '-o', "$dir/x.safetensors");
 is($code, 1, 'import of an absent folder fails');
 like($err, qr/^moviebert: error: /, 'and says so');
-ok(!-e "$dir/x.moviebert", 'and writes nothing');
+ok(!-e "$dir/x.safetensors", 'and writes nothing');
 
 # Info.
 ($code, $out) = tool('info', $model);
@@ -95,7 +95,7 @@ my ($sum) = split ' ', `sha256sum $model`;
 is($info->{sha256}, $sum, 'info --json: the SHA-256 of the file');
 
 for my $case (
-	[ "$dir/absent.moviebert", qr/could not open.*DETAIL:  The system says: No such file/s, 'absent file' ],
+	[ "$dir/absent.safetensors", qr/could not open.*DETAIL:  The system says: No such file/s, 'absent file' ],
 	[ $dir, qr/is not a file.*moviebert import/s, 'a folder' ],
 	[ "$folder/vocab.txt", qr/moviebert: error/, 'a text file' ])
 {
@@ -114,9 +114,9 @@ is($code, 0, 'export') or diag($err);
 ok(-s "$dir/out/$_", "export writes $_") for qw(config.json model.safetensors vocab.txt);
 ($code, $out, $err) = tool('export', $model, '-o', "$dir/out");
 is($code, 1, 'export does not write into a folder that is in use');
-($code) = tool('import', "$dir/out", '-o', "$dir/again.moviebert");
+($code) = tool('import', "$dir/out", '-o', "$dir/again.safetensors");
 is($code, 0, 'what was exported can be imported');
-($code, $out) = tool('info', '--json', "$dir/again.moviebert");
+($code, $out) = tool('info', '--json', "$dir/again.safetensors");
 my $again = decode_json($out);
 is($again->{parameters}, $info->{parameters}, 'with as many parameters');
 is_deeply($again->{pooling}, $info->{pooling}, 'and the same pooling');

@@ -19,8 +19,8 @@ $node->init;
 $node->start;
 my @where = ('-d', $node->connstr('postgres'));
 
-my $model = "$dir/tiny.moviebert";
-my $other = "$dir/other.moviebert";
+my $model = "$dir/tiny.safetensors";
+my $other = "$dir/other.safetensors";
 TinyCheckpoint::write_checkpoint("$dir/tiny", words => [qw(a ghost loves robot)], layers => 2);
 TinyCheckpoint::write_checkpoint("$dir/other", words => [qw(a ghost loves robot)], seed => 2);
 tool('import', "$dir/tiny", '-o', $model);

@@ -24,7 +24,7 @@ my %meaning = (
 	robot => 'sci-fi', planet => 'sci-fi', laser => 'sci-fi',  duel => 'western', saloon  => 'western', sheriff => 'western');
 my @plain = qw(the a of in house door morning walks sees old young city night talks river);
 TinyCheckpoint::write_checkpoint("$dir/tiny", words => [ sort(keys %meaning), @plain ]);
-my $base = "$dir/tiny.moviebert";
+my $base = "$dir/tiny.safetensors";
 my ($code, $out, $err) = tool('import', "$dir/tiny", '-o', $base);
 is($code, 0, 'import') or diag($err);
 
@@ -55,7 +55,7 @@ $node->safe_psql(
 		(1004, NULL, 'the ghost walks', '{horror,horror,NULL,""}')});
 
 # Errors, each with what to do.
-my $output = "$dir/tags.moviebert";
+my $output = "$dir/tags.safetensors";
 my @model  = ('--model', $base, '-o', $output, @where);
 my $select = 'SELECT plot, tags, film FROM movies';
 for my $case (
