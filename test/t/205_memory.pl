@@ -16,6 +16,9 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 my $sum = ModelFile::write_file("$dir/m.safetensors",
 	ModelFile::bytes(hidden => 384, intermediate => 1536, layers => 6, positions => 512, max_length => 256, vocab => 30522));
 
+ModelFile::write_file("$dir/wide.safetensors",
+	ModelFile::bytes(hidden => 768, intermediate => 3072, layers => 1, positions => 512, max_length => 512, vocab => 1000));
+
 my $node = PostgreSQL::Test::Cluster->new('memory');
 $node->init;
 $node->append_conf('postgresql.conf', "max_connections = 60\nshared_buffers = 32MB\n");
@@ -74,6 +77,21 @@ cmp_ok($rss, '>=', $connections * 0.4 * $image, 'all of them have the weights in
 cmp_ok($pss, '<=', $image * 1.01, 'which are there once');
 is($swap, 0, 'with no private copy of a page');
 cmp_ok($worst, '<=', 10 * 1024 * 1024, 'a backend has at most 10 MB of its own beyond an idle one');
+
+# What a longer text takes, and a model of BERT base's width, is given back with the transaction, every time.  Of the image
+# that only one session maps, and of shared buffers that only it has touched, /proc says private; anonymous they are not.
+$node->safe_psql('postgres', "SELECT bert_load_model('wide', '$dir/wide.safetensors')");
+for my $case ([ 'a text of 5,000 tokens', "repeat('ghost ', 5000), 'm'" ], [ 'a window of 512 tokens in BERT base', "repeat('ghost ', 510), 'wide'" ])
+{
+	my ($what, $arguments) = @$case;
+	for my $time (1 .. 3)
+	{
+		$sessions[0]->query("SELECT bert_embed($arguments)");
+		my $own = rollup($pids[0], 'Anonymous') - rollup($idle_pid, 'Anonymous');
+		diag("after $what: ", $mb->($own));
+		cmp_ok($own, '<=', 10 * 1024 * 1024, "$what: no more after it, time $time");
+	}
+}
 
 $_->close for @sessions, $idle;
 $node->stop;
