@@ -59,6 +59,22 @@ fails_for_room('small', 'a disk that is full already');
 unlink "$disk/filler";
 is($session->query("SELECT cardinality(bert_embed('a ghost', 'small'))"), '64', 'with room it works, in the same session');
 
+# Model files are spooled where temporary files are kept, and that can be this disk.
+{
+	mkdir "$disk/space" or die "mkdir: $!";
+	$node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/space'");
+	my $spooling = Session->new($node, 'postgres', options => '-c temp_tablespaces=small');
+	$spooling->query("SELECT bert_load_model('other', '$dir/large.safetensors')");
+	is($spooling->sqlstate, '53100', 'no room to load a file: SQLSTATE 53100');
+	like($spooling->error, qr/could not write to temporary file .*: No space left on device\nHINT:  Loading a file of the server's needs room/, 'no room to load a file: message and hint');
+	$spooling->query("SELECT bert_register_model('other', '$large_sum')");
+	like($spooling->error, qr/No space left on device\nHINT:  Reading a model from its chunks needs room/, 'no room to read chunks: message and hint');
+	is(join(' ', glob("$disk/space/*/*/*")), '', 'no room for a temporary file: none is left');
+	$spooling->close;
+	$node->safe_psql('postgres', 'DROP TABLESPACE small');
+	rmdir "$disk/space" or die "rmdir: $!";
+}
+
 # A directory on a larger disk, as the hint says.
 unlink $images or die "unlink: $!";
 mkdir $images, 0700 or die "mkdir: $!";
