@@ -1,5 +1,5 @@
 # pg_dump and restore into another server: the models work there, with the same numbers, the same default, and with the
-# tables, triggers, columns and indexes that use them.
+# tables and triggers that use them.  340 restores columns and indexes that run BERT.
 use strict;
 use warnings;
 use FindBin;
@@ -25,13 +25,6 @@ SELECT bert_default_model('n');
 CREATE TABLE public.a_film (id int PRIMARY KEY, plot text, embedding real[]);
 CREATE TRIGGER fill BEFORE INSERT OR UPDATE ON public.a_film FOR EACH ROW EXECUTE FUNCTION bert_tags_trigger('embedding', 'plot', 'model=m');
 INSERT INTO public.a_film SELECT i, 'a ghost loves the robot w' || (i + 20) FROM generate_series(1, 20) i;
-SQL
-
-# Columns and indexes that BERT is run for while restoring.
-my $generated = <<'SQL';
-CREATE TABLE public.a_note (id int PRIMARY KEY, plot text, embedding real[] GENERATED ALWAYS AS (bert_embed(plot, 'm')) STORED);
-CREATE INDEX a_note_index ON public.a_note ((bert_embed(plot, 'm')));
-INSERT INTO public.a_note SELECT id, plot FROM public.a_film;
 SQL
 
 # What must be equal: contents, and answers.
@@ -98,31 +91,6 @@ for my $schema ('public', '"Movie Bert"', 'zoo')
 	}
 }
 
-# A generated column or an expression index needs its model while it is restored, and pg_dump does not know: it orders
-# tables by name.  Where the models come too late that is an error, not a wrong value; and there is an order that works.
-{
-	my $database = 'db_moviebert';
-	psql_in($old, $database, $generated);
-	my $count    = 'SELECT md5(string_agg(embedding::text, $$ $$ ORDER BY id)), count(*) FROM public.a_note';
-	my $expected = psql_in($old, $database, $count);
-	my $dump     = "$dir/generated";
-	command_ok([ 'pg_dump', '-F', 'custom', '-f', $dump, '-d', $old->connstr($database) ], 'generated column: pg_dump');
-
-	my @to = ('--exit-on-error', '-d', new_database('generated'));
-	command_ok([ 'pg_restore', '--section=pre-data', @to, $dump ], 'generated column: the tables');
-	command_fails_like([ 'pg_restore', '--data-only', '-t', 'a_note', @to, $dump ],
-		qr/model "m" does not exist/, 'generated column: rows before models fail');
-	command_ok([ 'pg_restore', '--data-only', '-t', 'bert_model', '-t', 'bert_model_chunk', @to, $dump ], 'generated column: the models first');
-	my ($list) = run_command([ 'pg_restore', '--list', $dump ]);
-	append_to_file("$dump.list", join '', map { "$_\n" } grep { !/TABLE DATA .* bert_model/ } split /\n/, $list);
-	command_ok([ 'pg_restore', '--section=data', '--section=post-data', '-L', "$dump.list", '-j', '2', @to, $dump ],
-		'generated column: then the rest, in parallel');
-	is(psql_in($new, 'generated', $count), $expected, 'generated column: the same values');
-	is(psql_in($new, 'generated', $later), 't', 'generated column: and the trigger goes on filling');
-	is(psql_in($new, 'generated',
-			q{SET enable_seqscan = off; SELECT id FROM public.a_note WHERE bert_embed(plot, 'm') = bert_embed('a ghost loves the robot w23', 'm')}),
-		'3', 'generated column: the index finds');
-}
 $new->stop;
 $old->stop;
 done_testing();

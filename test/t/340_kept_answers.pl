@@ -39,7 +39,8 @@ is($node->safe_psql('postgres', $all), '20|20|20|20', 'all three keep answers');
 like($node->safe_psql('postgres', q{SET enable_seqscan = off; EXPLAIN SELECT id FROM a_index WHERE bert_embed(plot, 'tagger') = '{1}'}),
 	qr/Index Scan using a_index_v/, 'the index is used');
 
-# Dump and restore.
+# Dump and restore.  A generated column needs its model while it is restored, and pg_dump, which orders tables by name, does
+# not know.  Where the models come too late that is an error, not a wrong value; and there is an order that works.
 $node->command_ok([ 'pg_dump', '-Fc', '-f', "$dir/dump", '-d', $node->connstr('postgres') ], 'pg_dump');
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(at_once models_first);
 my ($stdout, $stderr) = run_command([ 'pg_restore', '-d', $node->connstr('at_once'), "$dir/dump" ]);
@@ -54,8 +55,12 @@ my ($list) = run_command([ 'pg_restore', '-l', "$dir/dump" ]);
 open my $rest, '>', "$dir/rest" or die "$dir/rest: $!";
 print $rest grep { !/TABLE DATA .* bert_model/ } map { "$_\n" } split /\n/, $list;
 close $rest;
-$node->command_ok([ 'pg_restore', @into, '--section=data', '--section=post-data', '-L', "$dir/rest", "$dir/dump" ], 'then the rest');
+$node->command_ok([ 'pg_restore', @into, '--section=data', '--section=post-data', '-j', '2', '-L', "$dir/rest", "$dir/dump" ], 'then the rest, in parallel');
 is($node->safe_psql('models_first', $all), '20|20|20|20', 'everything is there');
+is($node->safe_psql('models_first', q{SET enable_seqscan = off; SELECT id FROM a_index WHERE bert_embed(plot, 'tagger') = bert_embed('the ghost 3', 'tagger')}),
+	'3', 'the index finds');
+is($node->safe_psql('models_first', q{INSERT INTO a_trigger (id, plot) VALUES (100, 'the ghost 1');
+	SELECT v = (SELECT v FROM a_trigger WHERE id = 1) FROM a_trigger WHERE id = 100}), 't', 'and the trigger goes on filling');
 
 # Without the model: what still works is what runs no BERT.
 $node->safe_psql('postgres', q{SELECT bert_drop_model('tagger')});
