@@ -408,8 +408,9 @@ BertRaiseConcurrentChange(const char *name)
 }
 
 /*
- * The same for a command that changes the one row of a model.  The row is there, and nobody else can change it; that the
- * command did not find it means that the transaction's snapshot is older, or that something of the user's kept it away.
+ * run() for a command that changes the one row of a model.  The row is there, and nobody else can change it; that
+ * the command did not find it means that the transaction's snapshot is older, or that something of the user's kept it
+ * away.
  */
 static void
 run_on_model(const char *command, const char *name)

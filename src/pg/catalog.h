@@ -87,8 +87,8 @@ extern void BertCheckDefaultPrivilege(void);
 extern void BertLockCatalog(void);
 
 /*
- * As the current user, by SQL.  What the transaction's snapshot does not show, since another has changed it meanwhile, is
- * an error; only BertDeleteChunks leaves it to the caller to see whether any are left.
+ * As the current user, by SQL.  What the transaction's snapshot does not show, since another has changed it meanwhile,
+ * is an error; only BertDeleteChunks leaves it to the caller to see whether any are left.
  */
 extern void BertInsertChunks(const char *sha256, const char *data, size_t size);
 extern void BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model);

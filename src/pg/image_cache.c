@@ -66,8 +66,9 @@ BertRemoveImageAtCommit(const char *sha256)
 
 /*
  * A drop that was rolled back to a savepoint is still in the list, and takes away a file that is needed: it comes back
- * with the next call.  That is rare enough not to follow subtransactions.  And a drop by PREPARE TRANSACTION is forgotten,
- * since another backend may commit it: its file stays until it goes with those that nobody has used for long.
+ * with the next call.  That is rare enough not to follow subtransactions.  And a drop by PREPARE TRANSACTION is
+ * forgotten, since another backend may commit it: its file stays until it goes with those that nobody has used for
+ * long.
  */
 static void
 remove_images(void)
@@ -186,8 +187,8 @@ raise_no_default(bool setting_counts)
 }
 
 /*
- * The row of a name, or of the default with an empty name.  from_setting: whether name is what the setting moviebert.model
- * says.
+ * The row of a name, or of the default with an empty name.  from_setting: whether name is what the setting
+ * moviebert.model says.
  */
 static void
 read_row(const char *name, bool from_setting, BertModelRow *row)
@@ -200,8 +201,8 @@ read_row(const char *name, bool from_setting, BertModelRow *row)
 }
 
 /*
- * Row and chunks are read one after the other, and somebody may drop the model in between, or drop it and load it again.
- * Chunks are missing only where the row still says the same and no change came to us since it was first read.
+ * Row and chunks are read one after the other, and somebody may drop the model in between, or drop it and load it
+ * again.  Chunks are missing only where the row still says the same and no change came to us since it was first read.
  */
 static const BertModel *
 look_up(const char *name, bool from_setting, BertModelRow *row)

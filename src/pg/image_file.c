@@ -10,12 +10,12 @@
  * parallel query from each other; and the kernel releases it when its holder dies, by whatever means.  Then the
  * temporary file stays, and goes when the next one takes the lock.
  *
- * All databases of the server share the directory, so that no one of them can tell which images are still of use.  Whoever
- * maps an image therefore sets the time of its file, once a day, and whoever writes one removes those that nobody has
- * mapped for 30 days, and those of other layouts, which other versions have left.  That of a model that was dropped with
- * its database, or by hand, or by logical replication, goes that way.  So does one that a session mapped and has used ever
- * since; the session keeps its mapping, and the next one writes the file anew.  Any file in the directory can be deleted
- * at any time.
+ * All databases of the server share the directory, so that no one of them can tell which images are still of use.
+ * Whoever maps an image therefore sets the time of its file, once a day, and whoever writes one removes those that
+ * nobody has mapped for 30 days, and those of other layouts, which other versions have left.  That of a model that was
+ * dropped with its database, or by hand, or by logical replication, goes that way.  So does one that a session mapped
+ * and has used ever since; the session keeps its mapping, and the next one writes the file anew.  Any file in the
+ * directory can be deleted at any time.
  */
 #include "moviebert.h"
 

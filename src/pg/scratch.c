@@ -6,9 +6,9 @@
 #include "image_cache.h"
 
 /*
- * What a transaction may leave behind for the next.  An idle backend is not to hold more than 10 MB for us; windows of 512
- * tokens in a model 384 wide take 5 MB.  Those of a BERT base take twice as much; to fault some thousand pages in anew is
- * little beside what one of its calls computes.
+ * What a transaction may leave behind for the next.  An idle backend is not to hold more than 10 MB for us; windows of
+ * 512 tokens in a model 384 wide take 5 MB.  Those of a BERT base take twice as much; to fault some thousand pages in
+ * anew is little beside what one of its calls computes.
  */
 #define SCRATCH_KEPT_BYTES ((size_t) 6 * 1024 * 1024)
 
