@@ -44,6 +44,9 @@ mb_tokenizer_options mb_tokenizer_options_default(void);
 mb_status mb_vocabulary_pack(const char *vocab, size_t vocab_bytes, const mb_tokenizer_options *options, void **blob,
                              size_t *blob_size, mb_error *err);
 
+/* The bytes of a line of vocab.txt that are its token: all but the white space (Unicode's White_Space) at its end. */
+size_t mb_vocabulary_token_bytes(const char *line, size_t bytes);
+
 /* A view of a packed vocabulary; the blob must outlive it.  Fields are private to src/text. */
 typedef struct mb_tokenizer
 {

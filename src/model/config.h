@@ -45,4 +45,7 @@ typedef struct mb_tensor_spec
 
 bool mb_tensor_spec_at(mb_tensor_spec *spec, const mb_config *config, const mb_pipeline *pipeline, size_t i);
 
+/* Whether a tensor is of a type that weights may have, and of the spec's shape. */
+mb_status mb_tensor_check(const mb_tensor *tensor, const mb_tensor_spec *spec, mb_error *err);
+
 #endif

@@ -19,21 +19,16 @@ read_list(json_t **list, const char *folder, mb_error *err)
 {
 	char *text;
 	size_t size;
-	json_error_t failure;
 	mb_status status = import_read_text(&text, &size, folder, "modules.json", NULL, err);
 
 	*list = NULL;
 	if (status != MB_OK || text == NULL)
 		return status;
-	*list = json_loadb(text, size, JSON_REJECT_DUPLICATES, &failure);
+	status = mb_json_parse_list(list, text, size, "modules.json", err);
 	free(text);
-	if (*list == NULL)
-	{
-		mb_fail(err, MB_CORRUPT, "modules.json is not valid JSON");
-		mb_detail(err, "Line %d, column %d: %s.", failure.line, failure.column, failure.text);
-		return MB_CORRUPT;
-	}
-	if (!json_is_array(*list) || json_array_size(*list) == 0)
+	if (status != MB_OK)
+		return status;
+	if (json_array_size(*list) == 0)
 		return mb_fail(err, MB_CORRUPT, "modules.json is not a list of modules");
 	if (json_array_size(*list) > MAX_MODULES)
 		return mb_fail(err, MB_LIMIT, "modules.json has more than %d modules", MAX_MODULES);

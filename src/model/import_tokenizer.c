@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_CHARS_PER_WORD 100 /* the reference's; the model file has no place for another */
+/* transformers' BertTokenizer has no other, so that a model with another could not be exported (see export.c). */
+#define MAX_CHARS_PER_WORD 100
 
 enum
 {

@@ -7,37 +7,6 @@
 
 #define MAX_TOKENS (1 << 24)
 
-/*
- * The length of a line without its trailing white space (Unicode's White_Space), which is not part of a token: the
- * reference's reader trims it, and so does src/text.
- */
-static size_t
-trimmed_length(const char *line, size_t length)
-{
-	static const char *const spaces[] = {
-		"\t",           "\n",           "\v",           "\f",           "\r",           " ",
-		"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82",
-		"\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88",
-		"\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f",
-		"\xe3\x80\x80",
-	};
-	size_t i = 0;
-
-	while (i < sizeof(spaces) / sizeof(spaces[0]))
-	{
-		size_t n = strlen(spaces[i]);
-
-		if (n <= length && memcmp(line + length - n, spaces[i], n) == 0)
-		{
-			length -= n;
-			i = 0;
-		}
-		else
-			i++;
-	}
-	return length;
-}
-
 /* Adds a token with the next id. */
 static mb_status
 append(import_vocab *vocab, const char *token, size_t length, const char *what, mb_error *err)
@@ -82,7 +51,7 @@ read_lines(import_vocab *vocab, const char *text, mb_error *err)
 	{
 		size_t length = strcspn(at, "\n");
 
-		status = append(vocab, at, trimmed_length(at, length), "vocab.txt", err);
+		status = append(vocab, at, mb_vocabulary_token_bytes(at, length), "vocab.txt", err);
 		at += length;
 		at += *at == '\n';
 	}
@@ -147,8 +116,8 @@ compare(const import_vocab *vocab, json_t *ids, mb_error *err)
 						   token);
 		other = json_string_value(json_array_get(vocab->tokens, (size_t) json_integer_value(id)));
 
-		if (other == NULL || strncmp(token, other, trimmed_length(token, strlen(token))) != 0 ||
-			strlen(other) != trimmed_length(token, strlen(token)))
+		if (other == NULL || strncmp(token, other, mb_vocabulary_token_bytes(token, strlen(token))) != 0 ||
+			strlen(other) != mb_vocabulary_token_bytes(token, strlen(token)))
 		{
 			mb_fail(err, MB_CORRUPT, "vocab.txt and tokenizer.json disagree");
 			mb_detail(err, "Token \"%.100s\" of tokenizer.json is \"%.100s\" in vocab.txt.", token,
@@ -236,7 +205,7 @@ import_vocab_text(char **text, const import_vocab *vocab, mb_error *err)
 		const char *bytes = json_string_value(token);
 		size_t length = json_string_length(token);
 
-		if (strchr(bytes, '\n') != NULL || trimmed_length(bytes, length) != length)
+		if (strchr(bytes, '\n') != NULL || mb_vocabulary_token_bytes(bytes, length) != length)
 		{
 			free(*text);
 			*text = NULL;

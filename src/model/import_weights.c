@@ -262,12 +262,6 @@ sort(import_weights *weights, mb_error *err)
 }
 
 static bool
-is_float(mb_dtype dtype)
-{
-	return dtype == MB_F32 || dtype == MB_F16 || dtype == MB_BF16;
-}
-
-static bool
 same_numbers(const mb_tensor *a, const mb_tensor *b)
 {
 	return a->dtype == b->dtype && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
@@ -277,26 +271,10 @@ same_numbers(const mb_tensor *a, const mb_tensor *b)
 static mb_status
 take(import_tensor *found, const mb_tensor_spec *spec, mb_error *err)
 {
-	const mb_tensor *tensor = &found->tensor;
-	bool fits = tensor->n_dims == spec->n_dims;
+	mb_status status = mb_tensor_check(&found->tensor, spec, err);
 
-	if (!is_float(tensor->dtype))
-	{
-		mb_fail(err, MB_UNSUPPORTED, "tensor \"%.100s\" is of type %s", spec->name, mb_dtype_name(tensor->dtype));
-		mb_detail(err, "moviebert takes weights of type F32, F16 and BF16.");
-		return MB_UNSUPPORTED;
-	}
-	for (int32_t i = 0; i < spec->n_dims && fits; i++)
-		fits = tensor->shape[i] == spec->shape[i];
-	if (!fits)
-	{
-		mb_fail(err, MB_CORRUPT, "tensor \"%.100s\" has another shape than config.json says", spec->name);
-		if (spec->n_dims == 2)
-			mb_detail(err, "It should be %lld by %lld.", (long long) spec->shape[0], (long long) spec->shape[1]);
-		else
-			mb_detail(err, "It should have one dimension of %lld.", (long long) spec->shape[0]);
-		return MB_CORRUPT;
-	}
+	if (status != MB_OK)
+		return status;
 	found->used = true;
 	return MB_OK;
 }

@@ -1,9 +1,7 @@
 /* model.c - opening a model file. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,40 +14,6 @@
 /* ---- tensors --------------------------------------------------------------------------------------------------------
  */
 
-/* Writes "[384, 1536]". */
-static void
-print_shape(char *out, size_t size, const int64_t *shape, int32_t n_dims)
-{
-	size_t used = 0;
-
-	out[0] = '\0';
-	for (int32_t i = 0; i < n_dims && used < size; i++)
-		used += (size_t) snprintf(out + used, size - used, "%s%" PRId64, i == 0 ? "[" : ", ", shape[i]);
-	if (used < size)
-		snprintf(out + used, size - used, n_dims == 0 ? "[]" : "]");
-}
-
-static mb_status
-check_tensor(const mb_tensor *tensor, const mb_tensor_spec *spec, mb_error *err)
-{
-	char is[200], should_be[64];
-
-	if (tensor->dtype != MB_F32 && tensor->dtype != MB_F16 && tensor->dtype != MB_BF16)
-	{
-		mb_fail(err, MB_UNSUPPORTED, "tensor \"%s\" is of type %s", spec->name, mb_dtype_name(tensor->dtype));
-		mb_detail(err, "Weights may be F32, F16 or BF16.");
-		return MB_UNSUPPORTED;
-	}
-	if (tensor->n_dims == spec->n_dims &&
-		memcmp(tensor->shape, spec->shape, (size_t) spec->n_dims * sizeof(spec->shape[0])) == 0)
-		return MB_OK;
-	print_shape(is, sizeof(is), tensor->shape, tensor->n_dims);
-	print_shape(should_be, sizeof(should_be), spec->shape, spec->n_dims);
-	mb_fail(err, MB_CORRUPT, "tensor \"%s\" has the wrong shape", spec->name);
-	mb_detail(err, "It is %s; the config calls for %s.", is, should_be);
-	return MB_CORRUPT;
-}
-
 /* Checks a tensor that the config or the format knows, if it is there; marks it. */
 static mb_status
 meet_spec(const mb_model *model, const mb_tensor_spec *spec, bool *known, mb_error *err)
@@ -59,7 +23,7 @@ meet_spec(const mb_model *model, const mb_tensor_spec *spec, bool *known, mb_err
 	if (tensor == NULL)
 		return spec->required ? mb_fail(err, MB_CORRUPT, "tensor \"%s\" is missing", spec->name) : MB_OK;
 	known[tensor - mb_safetensors_at(model->tensors, 0)] = true;
-	return check_tensor(tensor, spec, err);
+	return mb_tensor_check(tensor, spec, err);
 }
 
 /* The masked-LM head, all of it optional: a tied decoder is not stored. */

@@ -6,8 +6,8 @@
 
 #include "config.h"
 #include "model_file.h"
+#include "moviebert/utf8.h"
 #include "safetensors_file.h"
-#include "utf8.h"
 
 /* The metadata that belongs to a head; everything else is the base's. */
 static const char *const head_keys[] = {"moviebert.head", "moviebert.tags", "moviebert.card"};
@@ -33,7 +33,7 @@ check_head(const mb_head *head, int32_t hidden_size, mb_error *err)
 
 		if (name[0] == '\0')
 			status = mb_fail(err, MB_INVALID_ARGUMENT, "a tag cannot have an empty name");
-		else if (!utf8_is_valid(name))
+		else if (!mb_utf8_is_valid(name))
 			status = mb_fail(err, MB_INVALID_ARGUMENT, "the name of tag \"%.100s\" is not valid UTF-8", name);
 		else if (json_object_get(seen, name) != NULL)
 			status = mb_fail(err, MB_INVALID_ARGUMENT, "tag \"%.100s\" is given twice", name);

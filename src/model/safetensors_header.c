@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moviebert/utf8.h"
 #include "safetensors_file.h"
-#include "utf8.h"
 
 #define HEADER_AT 8    /* the header's first byte in the file */
 #define SHOWN "%.100s" /* as much of a name as a message shows */
@@ -213,6 +213,7 @@ read_string(parser *p, const char **string, const char *where)
 		return false;
 	for (;;)
 	{
+		mb_codepoint c;
 		size_t length;
 
 		if (p->at == p->end)
@@ -227,7 +228,7 @@ read_string(parser *p, const char **string, const char *where)
 		}
 		if (*p->at < 0x20)
 			return malformed(p, p->at, "a control character (0x%02x) in a string", *p->at);
-		length = utf8_length(p->at, (size_t) (p->end - p->at));
+		length = mb_utf8_decode(p->at, (size_t) (p->end - p->at), &c);
 		if (length == 0)
 			return malformed(p, p->at, "a string is not valid UTF-8");
 		memcpy(out, p->at, length);

@@ -8,8 +8,8 @@
 #include <jansson.h>
 
 #include "files.h"
+#include "moviebert/utf8.h"
 #include "safetensors_file.h"
-#include "utf8.h"
 
 /* ---- what is to be written ------------------------------------------------------------------------------------------
  */
@@ -31,7 +31,7 @@ check_tensor(const mb_tensor *tensor, mb_error *err)
 {
 	int64_t elements, bytes;
 
-	if (!utf8_is_valid(tensor->name))
+	if (!mb_utf8_is_valid(tensor->name))
 		return mb_fail(err, MB_INVALID_ARGUMENT, "the name of tensor \"%.100s\" is not valid UTF-8", tensor->name);
 	if (strcmp(tensor->name, "__metadata__") == 0)
 		return mb_fail(err, MB_INVALID_ARGUMENT, "a tensor cannot be named \"__metadata__\"");
@@ -82,7 +82,7 @@ fill_header(json_t *header, const mb_tensor *const *tensors, size_t n_tensors, c
 			return mb_fail(err, MB_OUT_OF_MEMORY, "out of memory");
 		for (size_t i = 0; i < n_metadata; i++)
 		{
-			if (!utf8_is_valid(metadata[i].key) || !utf8_is_valid(metadata[i].value))
+			if (!mb_utf8_is_valid(metadata[i].key) || !mb_utf8_is_valid(metadata[i].value))
 				return mb_fail(err, MB_INVALID_ARGUMENT, "metadata \"%.100s\" is not valid UTF-8", metadata[i].key);
 			if (json_object_get(strings, metadata[i].key) != NULL)
 				return mb_fail(err, MB_INVALID_ARGUMENT, "metadata \"%.100s\" is given twice", metadata[i].key);

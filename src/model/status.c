@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "moviebert/utf8.h"
 
 /*
  * Messages quote files that nobody vouches for, and cut what is long: whatever they quote, they are one line of
@@ -19,7 +19,8 @@ make_printable(char *text)
 
 	while (size > 0)
 	{
-		size_t length = utf8_length(at, size);
+		mb_codepoint c;
+		size_t length = mb_utf8_decode(at, size, &c);
 
 		if (length == 0 || *at < 0x20 || *at == 0x7f)
 		{

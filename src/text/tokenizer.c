@@ -7,7 +7,6 @@
  * not accents have to wait until the next starter.  They are part of one word, which is [UNK] if it is longer than
  * max_chars_per_word; so neither the word nor the marks behind it ever need more room than that.
  */
-#include "utf8.h"
 #include "vocabulary.h"
 
 /* How much of a text is read before the caller is asked whether to go on. */

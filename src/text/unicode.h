@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef int32_t mb_codepoint;
+#include "moviebert/utf8.h"
 
 typedef enum mb_class
 {

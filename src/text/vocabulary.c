@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "utf8.h"
 
 /* A seed with which more slots than this are tried for one key is given up for another. */
 #define MAX_PROBES 128
@@ -75,6 +74,23 @@ shown(const char *token, size_t bytes)
 }
 
 /* ---- reading vocab.txt ------------------------------------------------------------------------------------------- */
+
+size_t
+mb_vocabulary_token_bytes(const char *line, size_t bytes)
+{
+	size_t at = 0, end = 0;
+
+	while (at < bytes)
+	{
+		mb_codepoint c = 0;
+		size_t n = mb_utf8_decode((const unsigned char *) line + at, bytes - at, &c);
+
+		at += n > 0 ? n : 1; /* not UTF-8: not white space either */
+		if (n == 0 || (mb_classes(c) & MB_SPACE) == 0)
+			end = at;
+	}
+	return end;
+}
 
 typedef struct lines
 {

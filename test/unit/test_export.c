@@ -208,7 +208,7 @@ test_head_and_its_description_belong_together(void **state)
 		 "does not say what the head in moviebert_head is for"},
 		{{"exported/moviebert.json", "head", "null"}, "does not say what the head in moviebert_head is for"},
 		{{"exported/moviebert.json", "tags", "[]"}, "moviebert.json has a head, but no tags"},
-		{{"exported/moviebert.json", "tags/1", NULL}, "tensor \"classifier.weight\" has another shape"},
+		{{"exported/moviebert.json", "tags/1", NULL}, "tensor \"classifier.weight\" has the wrong shape"},
 		{{"exported/moviebert_head/model.safetensors", NULL, NULL}, "has no model.safetensors"},
 	};
 

@@ -13,8 +13,8 @@
 #include <openssl/evp.h>
 
 #include "moviebert/tokenizer.h"
+#include "moviebert/utf8.h"
 #include "src/text/unicode.h"
-#include "src/text/utf8.h"
 #include "test/unit/packed_vocabulary.h"
 
 /* Shows ids as tokens, for a human to see what went wrong. */

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "moviebert/tokenizer.h"
-#include "src/text/utf8.h"
+#include "moviebert/utf8.h"
 #include "src/text/vocabulary.h"
 #include "test/unit/packed_vocabulary.h"
 
@@ -457,6 +457,29 @@ blobs_forged(void **state)
 	free(p.blob);
 }
 
+/* All of Unicode's White_Space, and nothing else, is cut off a line's end. */
+static void
+white_space_at_the_end_is_no_token(void **state)
+{
+	static const struct
+	{
+		const char *line;
+		size_t bytes;
+	} cases[] = {
+		{"", 0},
+		{"film", 4},
+		{" a b \t\v\f\r", 4},
+		{"x\xc2\x85\xc2\xa0\xe1\x9a\x80\xe2\x80\x83\xe2\x80\xa8\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80", 1},
+		{"x\xe2\x80\x8b ", 4}, /* U+200B has no such property */
+		{"\xe3\x80\x80", 0},
+		{"x \xe3\x80", 4}, /* not UTF-8 */
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(mb_vocabulary_token_bytes(cases[i].line, strlen(cases[i].line)), cases[i].bytes);
+}
+
 int
 main(void)
 {
@@ -466,6 +489,7 @@ main(void)
 		cmocka_unit_test(tokens_collide),        cmocka_unit_test(blob_moves),
 		cmocka_unit_test(blob_unaligned),        cmocka_unit_test(blobs_damaged),
 		cmocka_unit_test(blobs_forged),
+		cmocka_unit_test(white_space_at_the_end_is_no_token),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

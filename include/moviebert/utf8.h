@@ -1,8 +1,13 @@
-/* utf8.h - one code point of UTF-8 at a time. */
-#ifndef MOVIEBERT_TEXT_UTF8_H
-#define MOVIEBERT_TEXT_UTF8_H
+/* utf8.h - one code point of UTF-8 at a time: of texts, and of the strings of files. */
+#ifndef MOVIEBERT_UTF8_H
+#define MOVIEBERT_UTF8_H
 
-#include "unicode.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef int32_t mb_codepoint;
 
 static inline bool
 mb_utf8_continues(unsigned char byte)
@@ -43,6 +48,21 @@ mb_utf8_decode(const unsigned char *text, size_t size, mb_codepoint *c)
 		return 0;
 	*c = (lead & 0x07) << 18 | (text[1] & 0x3f) << 12 | (text[2] & 0x3f) << 6 | (text[3] & 0x3f);
 	return *c < 0x10000 || *c > 0x10ffff ? 0 : 4;
+}
+
+static inline bool
+mb_utf8_is_valid(const char *text)
+{
+	size_t size = strlen(text), length;
+	mb_codepoint c;
+
+	for (; size > 0; text += length, size -= length)
+	{
+		length = mb_utf8_decode((const unsigned char *) text, size, &c);
+		if (length == 0)
+			return false;
+	}
+	return true;
 }
 
 /* Encodes c; returns its bytes, 1 to 4. */
