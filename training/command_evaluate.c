@@ -28,15 +28,11 @@ static void
 report_unknown(const label_set *labels)
 {
 	string_buffer list = {0};
-	size_t i, shown = labels->n_dropped < 12 ? labels->n_dropped : 12;
 
 	if (labels->n_dropped == 0)
 		return;
-	for (i = 0; i < shown; i++)
-		string_printf(&list, "%s%s (%lld)", i > 0 ? ", " : "", labels->dropped[i].name,
-					  (long long) labels->dropped[i].support);
-	report_note("Tags of the rows that the model does not know, ignored: %zu: %s%s", labels->n_dropped, list.data,
-				shown < labels->n_dropped ? ", ..." : "");
+	labels_list_dropped(&list, labels);
+	report_note("Tags of the rows that the model does not know, ignored: %zu: %s", labels->n_dropped, list.data);
 	string_release(&list);
 }
 

@@ -57,15 +57,12 @@ static void
 report_dropped(const label_set *labels, int64_t min_support)
 {
 	string_buffer list = {0};
-	size_t i, shown = labels->n_dropped < 12 ? labels->n_dropped : 12;
 
 	if (labels->n_dropped == 0)
 		return;
-	for (i = 0; i < shown; i++)
-		string_printf(&list, "%s%s (%lld)", i > 0 ? ", " : "", labels->dropped[i].name,
-					  (long long) labels->dropped[i].support);
-	report_note("Tags left out: %zu with fewer than %lld training rows, or beyond --max-tags: %s%s", labels->n_dropped,
-				(long long) min_support, list.data, shown < labels->n_dropped ? ", ..." : "");
+	labels_list_dropped(&list, labels);
+	report_note("Tags left out: %zu with fewer than %lld training rows, or beyond --max-tags: %s", labels->n_dropped,
+				(long long) min_support, list.data);
 	string_release(&list);
 }
 

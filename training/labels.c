@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "memory.h"
-
 typedef struct counted_tag
 {
 	int32_t tag;
@@ -143,6 +141,18 @@ labels_gather(fit_rows *out, const tagged_rows *rows, const label_set *set, cons
 		}
 		n++;
 	}
+}
+
+void
+labels_list_dropped(string_buffer *list, const label_set *set)
+{
+	size_t i, shown = set->n_dropped < 12 ? set->n_dropped : 12;
+
+	for (i = 0; i < shown; i++)
+		string_printf(list, "%s%s (%lld)", i > 0 ? ", " : "", set->dropped[i].name,
+					  (long long) set->dropped[i].support);
+	if (shown < set->n_dropped)
+		string_printf(list, ", ...");
 }
 
 void

@@ -3,6 +3,7 @@
 #define MOVIEBERT_TOOL_LABELS_H
 
 #include "fit.h"
+#include "memory.h"
 #include "tagged_rows.h"
 
 typedef struct dropped_tag
@@ -31,6 +32,9 @@ void labels_of_model(label_set *set, const tagged_rows *rows, const char *const 
 /* The rows of one part, with features (may be NULL) and labels copied together.  all: every part. */
 void labels_gather(fit_rows *out, const tagged_rows *rows, const label_set *set, const float *features,
 				   size_t n_features, row_part part, bool all);
+
+/* "noir (12), western (9), ...": the most frequent of the dropped tags. */
+void labels_list_dropped(string_buffer *list, const label_set *set);
 
 void fit_rows_release(fit_rows *rows);
 void labels_release(label_set *set);

@@ -12,21 +12,11 @@ our $JSON = JSON::PP->new->canonical->allow_nonref;
 my @SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]');
 my @WORDS   = qw(a ghost loves robot the film of night rain detective);
 
-# parts(%option): what a file consists of, for a test to change before assemble() makes bytes of it.
-#   hidden => 32, layers => 2, intermediate => 64, positions => 64, vocab => 15, seed => 1, pooling => 'mean',
-#   max_length => 64, tags => [ [name, threshold], ... ], long_text => 'windows', card => {...}
-# Returns { metadata => {...}, tensors => { name => { dtype, shape, data } } }.
-sub parts
+# The tensors that every encoder has, by name.
+sub encoder_shapes
 {
-	my %o = (
-		hidden => 32, layers => 2, intermediate => 64, positions => 64, vocab => 15, seed => 1, pooling => 'mean',
-		max_length => 64, long_text => 'windows', card => { made => 'by a test' }, @_);
+	my %o = @_;
 	my ($H, $I, $P, $V) = @o{qw(hidden intermediate positions vocab)};
-	my @vocab = (@SPECIAL, @WORDS);
-	push @vocab, 'w' . scalar @vocab while @vocab < $V;
-	$#vocab = $V - 1;
-	my $labels = $o{tags} ? scalar @{ $o{tags} } : 0;
-
 	my %shape = (
 		'embeddings.word_embeddings.weight'       => [ $V, $H ],
 		'embeddings.position_embeddings.weight'   => [ $P, $H ],
@@ -52,6 +42,25 @@ sub parts
 			$shape{"$at.$norm.bias"}   = [$H];
 		}
 	}
+	return %shape;
+}
+
+# parts(%option): what a file consists of, for a test to change before assemble() makes bytes of it.
+#   hidden => 32, layers => 2, intermediate => 64, positions => 64, vocab => 15, seed => 1, pooling => 'mean',
+#   max_length => 64, tags => [ [name, threshold], ... ], long_text => 'windows', card => {...}
+# Returns { metadata => {...}, tensors => { name => { dtype, shape, data } } }.
+sub parts
+{
+	my %o = (
+		hidden => 32, layers => 2, intermediate => 64, positions => 64, vocab => 15, seed => 1, pooling => 'mean',
+		max_length => 64, long_text => 'windows', card => { made => 'by a test' }, @_);
+	my ($H, $I, $P, $V) = @o{qw(hidden intermediate positions vocab)};
+	my @vocab = (@SPECIAL, @WORDS);
+	push @vocab, 'w' . scalar @vocab while @vocab < $V;
+	$#vocab = $V - 1;
+	my $labels = $o{tags} ? scalar @{ $o{tags} } : 0;
+
+	my %shape = encoder_shapes(%o);
 	if ($labels)
 	{
 		$shape{'classifier.weight'} = [ $labels, $H ];

@@ -4,6 +4,7 @@ package TinyCheckpoint;
 use strict;
 use warnings;
 use JSON::PP;
+use ModelFile;
 
 # The same numbers on every machine.
 sub generator
@@ -27,32 +28,8 @@ sub write_checkpoint
 	my ($H, $I, $P, $layers) = (32, 64, 64, $option{layers} // 1);
 	my @vocab = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', @{ $option{words} });
 	my $next  = generator($option{seed} // 1);
-	my %shape = (
-		'embeddings.word_embeddings.weight'       => [ scalar @vocab, $H ],
-		'embeddings.position_embeddings.weight'   => [ $P, $H ],
-		'embeddings.token_type_embeddings.weight' => [ 2, $H ],
-		'embeddings.LayerNorm.weight'             => [$H],
-		'embeddings.LayerNorm.bias'               => [$H],
-		'pooler.dense.weight'                     => [ $H, $H ],
-		'pooler.dense.bias'                       => [$H]);
-	for my $l (0 .. $layers - 1)
-	{
-		my $at = "encoder.layer.$l";
-		for my $name (qw(attention.self.query attention.self.key attention.self.value attention.output.dense))
-		{
-			$shape{"$at.$name.weight"} = [ $H, $H ];
-			$shape{"$at.$name.bias"}   = [$H];
-		}
-		$shape{"$at.intermediate.dense.weight"} = [ $I, $H ];
-		$shape{"$at.intermediate.dense.bias"}   = [$I];
-		$shape{"$at.output.dense.weight"}       = [ $H, $I ];
-		$shape{"$at.output.dense.bias"}         = [$H];
-		for my $name (qw(attention.output.LayerNorm output.LayerNorm))
-		{
-			$shape{"$at.$name.weight"} = [$H];
-			$shape{"$at.$name.bias"}   = [$H];
-		}
-	}
+	my %shape = ModelFile::encoder_shapes(
+		hidden => $H, intermediate => $I, positions => $P, vocab => scalar @vocab, layers => $layers);
 	my (%header, $data);
 	$data = '';
 	for my $name (sort keys %shape)
