@@ -193,11 +193,12 @@ naive_train(naive *m, const word_counts *words, const wordpiece_options *how)
 	while (m->tokens.n < how->size)
 	{
 		int best = naive_best(m), id;
-		naive_entry *entry = &m->entries[best];
+		naive_entry *entry;
 		const char *tail;
 
 		if (best < 0)
 			break;
+		entry = &m->entries[best];
 		if (entry->count != naive_count(m, entry->left, entry->right))
 		{
 			entry->count = naive_count(m, entry->left, entry->right);
