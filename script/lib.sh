@@ -25,12 +25,23 @@ die() {
 	exit 1
 }
 
-# logged NAME COMMAND... : output goes to build/log/NAME.log; on failure its end is shown.
+# help_asked ARGUMENT... : --help among a script's arguments prints its head comment, and that is all.
+help_asked() {
+	local argument
+	for argument in "$@"; do
+		[[ $argument == --help || $argument == -h ]] || continue
+		sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[-1]}"
+		exit 0
+	done
+}
+
+# logged NAME COMMAND... : output goes to build/log/NAME.log; on failure its end is shown, though the command be a
+# function that exits.
 logged() {
 	local name=$1 status=0
 	shift
 	mkdir -p "$LOGS"
-	"$@" >"$LOGS/$name.log" 2>&1 </dev/null || status=$?
+	("$@") >"$LOGS/$name.log" 2>&1 </dev/null || status=$?
 	if ((status != 0)); then
 		warn "failed (exit status $status): $*"
 		tail -n 25 "$LOGS/$name.log" | sed 's/^/   | /' >&2
@@ -41,15 +52,17 @@ logged() {
 
 am_root() { [[ $(id -u) == 0 ]]; }
 
-as_root() {
-	if am_root; then
-		"$@"
-	elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; then
-		sudo -- "$@"
-	else
-		die "this needs root: $*"
-	fi
+root_unasked() { am_root || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; }
+
+# need_root COMMAND... : asks for sudo's password, or ends with what root is to run.  It stands before every as_root, so
+# that the question never comes where input and output are a log's.
+need_root() {
+	if root_unasked; then return; fi
+	command -v sudo >/dev/null || die "this needs root, and there is no sudo; as root, run: $*"
+	say "sudo is to run: $*"
+	sudo -v || die "this needs root, and sudo does not give it; as root, run: $*"
 }
+as_root() { if am_root; then "$@"; else sudo -- "$@"; fi; }
 
 # ---- PostgreSQL ----------------------------------------------------------------------------------------------------
 
@@ -154,4 +167,9 @@ is_installed() {
 		cmp -s "$ROOT/sql/moviebert--$VERSION.sql" "$sharedir/moviebert--$VERSION.sql" &&
 		cmp -s "$ROOT/moviebert" "$PG_BIN/moviebert"
 }
-install_built() { is_installed || logged install as_root make -C "$ROOT" --no-print-directory PG_CONFIG="$PG_CONFIG" install; }
+install_built() {
+	local install=(make -C "$ROOT" --no-print-directory PG_CONFIG="$PG_CONFIG" install)
+	if is_installed; then return; fi
+	need_root "${install[@]}"
+	logged install as_root "${install[@]}"
+}
