@@ -13,7 +13,7 @@ SELECT left(title, 40) AS title, year, round(bert_similarity(embedding, (SELECT 
   FROM movies WHERE title <> 'Alien' ORDER BY similarity DESC LIMIT 5;
 
 \echo == Search in your own words: "a thief plans one last robbery"
-SELECT left(title, 40) AS title, year, round(bert_similarity(embedding, bert_embed('a thief plans one last robbery'))::numeric, 3) AS similarity
+SELECT left(title, 40) AS title, year, round(bert_similarity(embedding, bert_embed('a thief plans one last robbery', :'model'))::numeric, 3) AS similarity
   FROM movies ORDER BY similarity DESC LIMIT 5;
 
 \echo == A new row is tagged as it comes in
