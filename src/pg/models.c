@@ -112,8 +112,7 @@ already_installed(const char *name, const char *sha256)
 				errcode(ERRCODE_DUPLICATE_OBJECT),
 				errmsg("model \"%s\" already exists with other contents", name),
 				errdetail("The name stands for SHA-256 %.16s..., and these contents have %.16s...", row.sha256, sha256),
-				errhint("Give the new version a name of its own: a name never changes its weights.  "
-						"Or drop the old one with bert_drop_model first."));
+				errhint("Give the new version a name of its own: a name never changes its weights."));
 	ereport(NOTICE,
 			errmsg("model \"%s\" with these contents already exists, skipping", name));
 	return true;
@@ -324,6 +323,7 @@ bert_model_fixed(PG_FUNCTION_ARGS)
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("name, sha256 and size of a model cannot be changed"),
 			errdetail("A name never changes its weights."),
-			errhint("Give the weights another name with bert_register_model, and take this one away with bert_drop_model."));
+			errhint("Give the weights another name with bert_register_model, "
+					"and drop this one with bert_drop_model when nothing uses it any more."));
 	return PointerGetDatum(NULL);
 }
