@@ -90,6 +90,11 @@ install-tool: moviebert
 	$(MKDIR_P) '$(DESTDIR)$(bindir)'
 	$(INSTALL_PROGRAM) moviebert '$(DESTDIR)$(bindir)/moviebert'
 
+uninstall: uninstall-tool
+.PHONY: uninstall-tool
+uninstall-tool:
+	rm -f '$(DESTDIR)$(bindir)/moviebert'
+
 # ---- generated files -----------------------------------------------------------------------------------------------
 
 sql/moviebert--$(EXTENSION_VERSION).sql: sql/moviebert.sql META.json
