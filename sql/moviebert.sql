@@ -114,11 +114,12 @@ COMMENT ON FUNCTION bert_default_model(text) IS 'make a model the database''s de
 -- Where the model is an argument, the answer depends on the arguments alone, because a name never changes its weights:
 -- IMMUTABLE.  Without it the setting moviebert.model and the database's default decide: STABLE, as to_tsvector(text) is.
 --
--- COST counts in cpu_operator_cost, the planner's unit for adding two integers: about 5 ns.  A plot of 80 tokens takes
--- some 20 ms in a model of six layers of 384, 4,000,000 of them, and a tenth of that in a small model, which is what is
--- declared.  It makes the planner evaluate cheap conditions first and use parallel workers for a table of some thousand
--- rows; more would only make it compile queries of few rows with LLVM, for a quarter of a second and no gain.  Of an
--- array, ten texts are assumed.  Tokenizing a plot takes some 25 microseconds, the cosine of two vectors of 384 one.
+-- COST counts in cpu_operator_cost, the planner's unit for adding two integers: about 5 ns.  A plot of 95 tokens takes 7
+-- to 10 ms in a model of four layers of 256, some 2,000,000 of them, and about 28 ms in one of six layers of 384.  What is
+-- declared is less on purpose: it makes the planner evaluate cheap conditions first and use parallel workers for a table
+-- of some thousand rows; more would only make it compile queries of few rows with LLVM, for a quarter of a second and no
+-- gain.  Of an array, ten texts are assumed.  Tokenizing a plot takes some 25 microseconds, the cosine of two vectors of
+-- 384 one.
 
 CREATE FUNCTION bert_constant_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
