@@ -66,6 +66,8 @@ report_trials(const fit_result *fit)
 			   t->converged ? " " : "+", t->validation_macro_ap, t->validation_log_loss,
 			   i == fit->chosen ? "  <- chosen" : "");
 	}
+	if (fit_chosen_at_end(fit))
+		report_note("The chosen L2 is at the end of the range that was tried: --l2 tries one beyond it.");
 }
 
 static void
@@ -256,7 +258,7 @@ run(int argc, char **argv)
 		 "none: every row counts the same; pos-weight: positives of rare tags count more,\nup to tenfold; auto "
 		 "(default): both, and the better macro AP on the\nvalidation part stays"},
 		{OPTION_REAL, "l2", 0, "X", NULL, &request.fit.l2, 0, 1e6,
-		 "strength of regularisation (default: chosen from 1e-1 ... 1e-4)"},
+		 "strength of regularisation (default: chosen from 1 ... 1e-4)"},
 		{OPTION_INTEGER, "iterations", 0, "N", NULL, &iterations, 1, 100000, "at most, for each choice (default 300)"},
 		{OPTION_STRING, "cache", 0, "FILE", NULL, &request.cache_path, 0, 0,
 		 "keep the texts' vectors there: later runs with the same encoder take seconds"},

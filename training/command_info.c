@@ -11,10 +11,11 @@ static int
 run(int argc, char **argv)
 {
 	const char *file;
-	bool as_json = false;
+	bool as_json = false, whole_card = false;
 	const option_spec options[] = {
 		OPTION_HELP_HEADING("Options"),
 		{OPTION_FLAG, "json", 0, NULL, NULL, &as_json, 0, 0, "everything as one JSON object"},
+		{OPTION_FLAG, "card", 0, NULL, NULL, &whole_card, 0, 0, "the whole card, as JSON, in place of its main lines"},
 		OPTION_END};
 	model_source source;
 	mb_error err = {0};
@@ -37,11 +38,13 @@ run(int argc, char **argv)
 
 		printf("%s\n", file);
 		describe_model(&source, 0);
-		if (json_object_size(card) > 0)
+		if (whole_card && json_object_size(card) > 0)
 		{
 			printf("\n  card\n");
 			json_print(card);
 		}
+		else
+			describe_card(card);
 		json_decref(card);
 	}
 	model_source_close(&source);

@@ -160,9 +160,7 @@ look(PGconn *connection, const char *schema, const char *name, const char *sha25
 			status = mb_fail(err, MB_INVALID_ARGUMENT, "model \"%s\" already exists with other contents", name);
 			mb_detail(err, "The name stands for SHA-256 %.16s..., the file has %.16s...", PQgetvalue(result, 0, 0),
 					  sha256_text);
-			mb_hint(err,
-					"Give the new version a name of its own: a name never changes its weights.  Or drop the old one "
-					"with bert_drop_model first.");
+			mb_hint(err, "Give the new version a name of its own: a name never changes its weights.");
 		}
 	}
 	PQclear(result);

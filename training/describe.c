@@ -62,6 +62,54 @@ describe_model(const model_source *source, size_t max_tags)
 		printf("  ... and %zu more\n", (size_t) p->num_labels - max_tags);
 }
 
+/* A card is free: whoever wrote it may have put something else there. */
+static const char *
+string_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL ? text : "-";
+}
+
+static void
+describe_metrics(const json_t *measured, const char *part)
+{
+	const json_t *m = json_object_get(measured, part);
+	const json_t *f1 = json_object_get(m, "at_calibrated_thresholds");
+
+	if (f1 != NULL)
+		printf("  %-14s micro F1 %.3f, macro F1 %.3f, macro AP %.3f, ECE %.3f\n", part,
+			   json_number_value(json_object_get(f1, "micro_f1")), json_number_value(json_object_get(f1, "macro_f1")),
+			   json_number_value(json_object_get(m, "macro_ap")), json_number_value(json_object_get(m, "ece")));
+}
+
+void
+describe_card(const json_t *card)
+{
+	const json_t *base = json_object_get(card, "base"), *data = json_object_get(card, "data");
+	const json_t *parts = json_object_get(data, "parts"), *training = json_object_get(card, "training");
+	const char *query = json_string_value(json_object_get(data, "query"));
+	char rows[3][32];
+
+	if (json_object_size(card) == 0)
+		return;
+	printf("\n  card           the whole with --card\n");
+	if (base != NULL)
+		printf("  base           %s, sha256 %.16s...\n", string_of(base, "kind"), string_of(base, "sha256"));
+	if (query != NULL)
+		printf("  query          %s\n", query);
+	if (parts != NULL)
+		printf("  rows           %s training, %s validation, %s test\n",
+			   format_count(rows[0], sizeof(rows[0]), json_integer_value(json_object_get(parts, "training"))),
+			   format_count(rows[1], sizeof(rows[1]), json_integer_value(json_object_get(parts, "validation"))),
+			   format_count(rows[2], sizeof(rows[2]), json_integer_value(json_object_get(parts, "test"))));
+	if (json_object_get(training, "l2") != NULL)
+		printf("  head           L2 %g, imbalance %s\n", json_number_value(json_object_get(training, "l2")),
+			   string_of(training, "imbalance"));
+	describe_metrics(json_object_get(card, "metrics"), "validation");
+	describe_metrics(json_object_get(card, "metrics"), "test");
+}
+
 json_t *
 describe_model_json(const model_source *source)
 {

@@ -10,4 +10,7 @@
 void describe_model(const model_source *source, size_t max_tags);
 json_t *describe_model_json(const model_source *source);
 
+/* The lines of a card that a reader looks for first: the query, the rows, the metrics; NULL is fine. */
+void describe_card(const json_t *card);
+
 #endif

@@ -77,11 +77,31 @@ training_json(const features_stats *features, const fit_result *fit)
 					 (json_int_t) features->distinct, "trials", trials);
 }
 
+/*
+ * The base's card without what only filled pages there: its own base, the figures of each tag, the trials.  A tagger made
+ * of a tagger made of a tagger would carry them all otherwise.
+ */
+static json_t *
+base_card(const mb_model *base)
+{
+	json_t *card = base->card_json != NULL ? json_loads(base->card_json, 0, NULL) : NULL;
+	json_t *part;
+	const char *name;
+
+	if (card == NULL)
+		return json_null();
+	json_object_del(card, "base");
+	json_object_del(json_object_get(card, "training"), "trials");
+	json_object_del(json_object_get(json_object_get(card, "data"), "tags"), "left_out_first");
+	json_object_foreach(json_object_get(card, "metrics"), name, part)
+		json_object_del(part, "per_tag");
+	return card;
+}
+
 json_t *
 finetune_card(const finetune_request *request, const finetune_data *data, const model_source *base,
 			  const features_stats *features, const fit_result *fit, const metrics *validation, const metrics *test)
 {
-	json_t *base_card = base->model->card_json != NULL ? json_loads(base->model->card_json, 0, NULL) : NULL;
 	json_t *measured = json_pack("{s:o}", "validation", metrics_json(validation, data->labels.names, true));
 
 	json_object_set_new(measured, "validation_note",
@@ -90,7 +110,7 @@ finetune_card(const finetune_request *request, const finetune_data *data, const 
 		json_object_set_new(measured, "test", metrics_json(test, data->labels.names, true));
 	return json_pack("{s:{s:s, s:s, s:s, s:o}, s:o, s:o, s:o, s:{s:s, s:s, s:s}}", "base", "sha256", base->sha256,
 					 "kind", base->model->kind, "architecture", base->model->architecture, "card",
-					 base_card != NULL ? base_card : json_null(), "data", data_json(request, data), "training",
+					 base_card(base->model), "data", data_json(request, data), "training",
 					 training_json(features, fit), "metrics", measured, "software", "moviebert", MOVIEBERT_VERSION,
 					 "kernels", mb_kernel_name(), "blas_core", blas_core_name());
 }

@@ -19,7 +19,7 @@
 const char *const fit_imbalance_names[] = {"none", "pos-weight", "auto"};
 
 /* From strong to weak: each trial starts from the one before it. */
-static const double l2_grid[] = {1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4};
+static const double l2_grid[] = {1, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4};
 #define GRID ((int) (sizeof(l2_grid) / sizeof(l2_grid[0])))
 
 double
@@ -265,6 +265,14 @@ fit_head(fit_result *result, const fit_rows *training, const fit_rows *validatio
 	free(support);
 	free(mean);
 	return status;
+}
+
+bool
+fit_chosen_at_end(const fit_result *result)
+{
+	double l2 = result->trials[result->chosen].l2;
+
+	return result->n_trials >= GRID && (l2 == l2_grid[0] || l2 == l2_grid[GRID - 1]);
 }
 
 void

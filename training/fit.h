@@ -66,6 +66,9 @@ typedef struct fit_result
 
 mb_status fit_head(fit_result *result, const fit_rows *training, const fit_rows *validation, size_t n_features,
 				   size_t n_tags, const fit_options *options, mb_error *err);
+/* Whether the chosen strength is the grid's first or last, so that a better one may lie beyond; false with one trial. */
+bool fit_chosen_at_end(const fit_result *result);
+
 void fit_result_release(fit_result *result);
 
 /* log(p/(1-p)) with p = (n+ + 1) / (n + 2): the bias of a tag before anything is known of the text. */

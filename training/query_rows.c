@@ -171,7 +171,7 @@ check_columns(PGconn *connection, const char *sql, const row_handler *handler, m
 	if (PQnfields(described) == 0)
 	{
 		status = mb_fail(err, MB_INVALID_ARGUMENT, "the query returns no rows");
-		mb_hint(err, "Give a SELECT, or a command with RETURNING, that returns %s.", handler->wanted);
+		mb_hint(err, "Give a SELECT that returns %s.", handler->wanted);
 	}
 	else
 		status = handler->columns(handler->arg, described, err);
@@ -196,8 +196,18 @@ abandon_query(PGconn *connection)
 		PQclear(result);
 }
 
-mb_status
-query_rows_read(PGconn *connection, const char *sql, const row_handler *handler, bool silent, mb_error *err)
+/* What the server says of a query that would change something says nothing of whose wish it was that it may not. */
+static void
+hint_read_only(const PGresult *result, mb_error *err)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (sqlstate != NULL && strcmp(sqlstate, "25006") == 0)
+		mb_hint(err, "The tool only reads: give a query that changes nothing.");
+}
+
+static mb_status
+read_rows(PGconn *connection, const char *sql, const row_handler *handler, bool silent, mb_error *err)
 {
 	PGresult *result;
 	mb_status status = check_columns(connection, sql, handler, err);
@@ -217,7 +227,10 @@ query_rows_read(PGconn *connection, const char *sql, const row_handler *handler,
 		if (got == PGRES_SINGLE_TUPLE)
 			status = handler->row(handler->arg, result, ++n, err);
 		else if (got != PGRES_TUPLES_OK)
+		{
 			status = connection_error(connection, result, err);
+			hint_read_only(result, err);
+		}
 		PQclear(result);
 		if (status == MB_OK && interrupt_requested())
 			status = mb_fail(err, MB_CANCELLED, "interrupted");
@@ -230,6 +243,21 @@ query_rows_read(PGconn *connection, const char *sql, const row_handler *handler,
 	}
 	progress_finish(&bar, (uint64_t) n);
 	return MB_OK;
+}
+
+mb_status
+query_rows_read(PGconn *connection, const char *sql, const row_handler *handler, bool silent, mb_error *err)
+{
+	mb_error ignored = {0};
+	mb_status status = connection_command(connection, "BEGIN READ ONLY", err);
+
+	if (status != MB_OK)
+		return status;
+	status = read_rows(connection, sql, handler, silent, err);
+	if (status == MB_OK)
+		return connection_command(connection, "COMMIT", err);
+	(void) connection_command(connection, "ROLLBACK", &ignored);
+	return status;
 }
 
 int64_t

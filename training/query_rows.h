@@ -51,7 +51,7 @@ typedef struct row_handler
 } row_handler;
 
 /*
- * Runs sql, which is one command that returns rows.  Errors: what the server says; a command without rows; the
+ * Runs sql, which is one command that returns rows, in a transaction that can only read.  Errors: what the server says; a command without rows; the
  * handler's own; MB_CANCELLED.
  */
 mb_status query_rows_read(PGconn *connection, const char *sql, const row_handler *handler, bool silent, mb_error *err);

@@ -216,7 +216,10 @@ tag_array_parse_json(tag_array *array, const char *json, size_t size, mb_error *
 	if (root == NULL || !json_is_array(root))
 	{
 		mb_fail(err, MB_INVALID_ARGUMENT, "tags are not a JSON array");
-		mb_detail(err, "%s", root == NULL ? why.text : "The value is something else.");
+		if (root == NULL)
+			mb_detail(err, "JSON: %s.", why.text);
+		else
+			mb_detail(err, "The value is something else.");
 		mb_hint(err, "Tags are a text[] or a JSON array of strings, for example [\"comedy\", \"drama\"].");
 		json_decref(root);
 		return MB_INVALID_ARGUMENT;

@@ -113,6 +113,14 @@ read_columns(void *arg, const PGresult *described, mb_error *err)
 	return map_columns(described, reader->columns, &reader->map, err);
 }
 
+/* JSON's null, with the white space that type json keeps. */
+static bool
+is_json_null(const char *json)
+{
+	json += strspn(json, " \t\n\r");
+	return strncmp(json, "null", 4) == 0 && json[4 + strspn(json + 4, " \t\n\r")] == '\0';
+}
+
 static mb_status
 read_row(void *arg, const PGresult *result, int64_t number, mb_error *err)
 {
@@ -139,7 +147,7 @@ read_row(void *arg, const PGresult *result, int64_t number, mb_error *err)
 		counts->empty_text++;
 		return MB_OK;
 	}
-	if (PQgetisnull(result, 0, map->tags))
+	if (PQgetisnull(result, 0, map->tags) || (map->tags_are_json && is_json_null(PQgetvalue(result, 0, map->tags))))
 	{
 		counts->null_tags++;
 		return MB_OK;

@@ -76,6 +76,7 @@ for my $case (
 	[ [ '-q', $select, '--validation=0.001' ], qr/too few rows in the validation part/, 'too small a validation part' ],
 	[   [ '-q', $select, '--min-support=5000' ],
 		qr/no tag has 5000 training rows.*The most frequent tags are \w.*lower --min-support/s, 'no tag with support' ],
+	[ [ '-q', q{SELECT plot, ' null '::json FROM movies} ], qr/902  left out: the tags are NULL/, 'JSON nulls' ],
 	[ [ '-q', q{SELECT plot, '[1]'::json FROM movies} ], qr/not a string.*row 1 of the query/s, 'JSON that is no list of strings' ],
 	[ [ '-q', q{SELECT plot, ARRAY[tags] FROM movies WHERE cardinality(tags) = 1} ], qr/more than one dimension/, 'array of arrays' ],)
 {
@@ -91,6 +92,15 @@ is($code, 1, 'a folder that is not there: exit code 1');
 like($err, qr/could not write into folder ".*absent"/, 'a folder that is not there: message');
 ($code, $out, $err) = tool('finetune', '--model', $base, '-o', $dir, '-q', $select, '-d', 'host=/nowhere');
 like($err, qr/could not write ".*"\nDETAIL:  .*[Ii]s a directory/, 'a folder in the place of the file: message');
+
+# The tool only reads.
+for my $command ([ 'finetune', @model ], [ 'evaluate', '--model', "$FindBin::RealBin/../../test/golden/sql/tagger.safetensors", @where ])
+{
+	($code, $out, $err) = tool(@$command, '-q', 'DELETE FROM movies RETURNING plot, tags');
+	is($code, 1, "$command->[0]: a query that deletes: exit code 1");
+	like($err, qr/read-only transaction.*HINT:  The tool only reads/s, "$command->[0]: a query that deletes: message");
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM movies'), '904', "$command->[0]: and nothing is deleted");
+}
 
 # It learns.
 my @query = ('-q', $select, '--key=film', '--test=0.2', '--validation=0.2');
@@ -108,6 +118,10 @@ like($out, qr/<- chosen/, 'it shows what it chose among');
 like($out, qr/Test part: .*macro AP ([01]\.\d+)/s, 'and the test part');
 my $text = $out;
 
+($code, $out) = tool('info', $output);
+like($out, qr/^  query +SELECT plot, tags, film FROM movies$/m, 'info tells the query');
+like($out, qr/^  test +micro F1 0\.\d+, macro F1 0\.\d+, macro AP [01]\.\d+/m, 'and the metrics');
+cmp_ok(scalar split(/\n/, $out), '<', 40, 'in few lines');
 ($code, $out) = tool('info', '--json', $output);
 my $info = decode_json($out);
 is($info->{kind}, 'tagger', 'the new model is a tagger');
