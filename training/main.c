@@ -44,7 +44,9 @@ main(int argc, char **argv)
 		print_help();
 		return TOOL_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "help") == 0)
+	/* -h stands for the host behind a command, as in psql; before one there is no host to name. */
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "-?") == 0 ||
+		strcmp(argv[1], "help") == 0)
 	{
 		print_help();
 		return TOOL_OK;

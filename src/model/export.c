@@ -253,7 +253,7 @@ mb_export(const mb_model *model, const char *path, bool as_tagger, mb_error *err
 	if (as_tagger && model->pipeline.num_labels == 0)
 	{
 		mb_fail(err, MB_INVALID_ARGUMENT, "the model has no tags to be exported as a tagger");
-		mb_hint(err, "Leave out as-tagger, or train tags first.");
+		mb_hint(err, "Leave out --as-tagger, or train tags first.");
 		return MB_INVALID_ARGUMENT;
 	}
 	if (model->tokenizer.max_chars_per_word != MAX_CHARS_PER_WORD)

@@ -9,13 +9,14 @@
 #   MOVIEBERT_PEERS=PYTHON        a Python with scikit-learn, for the baseline; left out without it
 #   MOVIEBERT_TOOL=FILE           the tool (./moviebert); the extension installed in PostgreSQL must be its version
 #
-# Folds, by film and never by row: 3 to 9 training, 1 validation, 2 test.  Results, facts only, go to test/bench/results/.
+# Folds, by film and never by row: 3 to 9 training, 1 validation, 2 test.  Results, facts only, go to build/bench,
+# or with RESULTS=test/bench/results where they are kept for a commit.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../script/lib.sh"
 find_postgres
 
 DATA=${MOVIEBERT_DATA:-$ROOT/../shared/data}/movies_tagged.jsonl.zst
-RESULTS=${RESULTS:-$ROOT/test/bench/results}
+RESULTS=${RESULTS:-$ROOT/build/bench}
 TOOL=${MOVIEBERT_TOOL:-$ROOT/moviebert}
 [[ -f $DATA ]] || { say "left out: no movies_tagged.jsonl.zst in ../shared/data or MOVIEBERT_DATA"; exit 0; }
 [[ -n ${MOVIEBERT_CHECKPOINT:-} ]] || { say "left out: MOVIEBERT_CHECKPOINT names no encoder"; exit 0; }
@@ -58,6 +59,16 @@ heading "Encoder"
 base=$work/base.safetensors
 [[ -f $base ]] || "$TOOL" import "$MOVIEBERT_CHECKPOINT" -o "$base"
 
+# keep FILE NAME : a JSON object to results/NAME.json, with the machine's and the code's names.
+keep() {
+	{
+		printf '{"date":"%s","commit":"%s","cpu":"%s","cores":%d,' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+			"$(git -C "$ROOT" describe --always --dirty 2>/dev/null || echo unknown)" \
+			"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)"
+		tail -c +2 "$1"
+	} >"$RESULTS/$2.json"
+}
+
 # one FIELD MIN_SUPPORT : trains, installs, tags the test fold in SQL, measures.
 one() {
 	local field=$1 support=$2 tags=$work/$1.safetensors started
@@ -75,12 +86,12 @@ one() {
 	awk -v rows="$(wc -l <"$work/$field.tagged.txt")" -v start="$started" -v end="$(date +%s.%N)" \
 		'BEGIN { printf "   SELECT title, bert_tags(plot): %d rows of the test fold in %.1f s, %.0f rows/s\n", rows, end - start, rows / (end - start) }'
 	head -n 5 "$work/$field.tagged.txt"
-	cp "$work/$field.evaluate.json" "$RESULTS/tags-$field-moviebert.json"
+	keep "$work/$field.evaluate.json" "tags-$field-moviebert"
 	if [[ -n ${MOVIEBERT_PEERS:-} ]]; then
 		[[ -f $work/$field.baseline.json ]] ||
 			"$MOVIEBERT_PEERS" "$ROOT/test/bench/tags_baseline.py" --data "$DATA" --field "$field" --min-support "$support" \
 				-o "$work/$field.baseline.json" --compare "$work/$field.evaluate.json"
-		cp "$work/$field.baseline.json" "$RESULTS/tags-$field-baseline.json"
+		keep "$work/$field.baseline.json" "tags-$field-baseline"
 	else
 		say "no baseline: MOVIEBERT_PEERS names no Python with scikit-learn"
 	fi

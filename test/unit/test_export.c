@@ -385,7 +385,7 @@ test_refusals(void **state)
 	assert_int_equal(mb_export(model, in_folder(folder, "a/b"), false, &err), MB_IO);
 	assert_true(error_says(&err, "could not create folder"));
 	assert_int_equal(mb_export(model, in_folder(folder, "out"), true, &err), MB_INVALID_ARGUMENT);
-	assert_true(error_says(&err, "the model has no tags to be exported as a tagger||Leave out as-tagger"));
+	assert_true(error_says(&err, "the model has no tags to be exported as a tagger||Leave out --as-tagger"));
 	model->tokenizer.max_chars_per_word = 200;
 	assert_int_equal(mb_export(model, in_folder(folder, "out"), false, &err), MB_UNSUPPORTED);
 	assert_true(error_says(&err, "a model with words of up to 200 characters cannot be exported"));
