@@ -176,12 +176,12 @@ write_file(const char *path, const unsigned char *header, size_t header_bytes, c
 	unlink(temporary);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
-		status = mb_fail_system(err, errno, "could not create \"%.250s\"", temporary);
+		status = mb_fail_system(err, errno, "could not create \"%.250s\"", path);
 	else
 	{
-		status = write_pieces(fd, temporary, header, header_bytes, tensors, n_tensors, err);
+		status = write_pieces(fd, path, header, header_bytes, tensors, n_tensors, err);
 		if (close(fd) != 0 && status == MB_OK)
-			status = mb_fail_system(err, errno, "could not write \"%.250s\"", temporary);
+			status = mb_fail_system(err, errno, "could not write \"%.250s\"", path);
 		if (status == MB_OK)
 			status = file_rename(temporary, path, err);
 		if (status != MB_OK)
