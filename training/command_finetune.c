@@ -81,7 +81,8 @@ report_features(const features_stats *stats)
 				format_count(tokens, sizeof(tokens), (long long) stats->infer.tokens), stats->seconds,
 				stats->seconds > 0 ? (double) stats->infer.texts / stats->seconds : 0.0);
 	if (stats->infer.truncated > 0)
-		report_warning("%s texts were truncated to the model's length",
+		report_warning(stats->infer.truncated == 1 ? "%s text was truncated to the model's length"
+												   : "%s texts were truncated to the model's length",
 					   format_count(tokens, sizeof(tokens), (long long) stats->infer.truncated));
 }
 
@@ -98,7 +99,10 @@ warn_unsupported(const metrics *validation, const label_set *labels)
 			first = first != NULL ? first : labels->names[l];
 		}
 	if (missing > 0)
-		report_warning("%d tags have no row in the validation part and get the global threshold (the first is \"%s\")",
+		report_warning(missing == 1 ? "%d tag has no row in the validation part and gets the global threshold "
+									  "(it is \"%s\")"
+									: "%d tags have no row in the validation part and get the global threshold (the "
+									  "first is \"%s\")",
 					   missing, first);
 }
 

@@ -189,6 +189,25 @@ install_once(PGconn *connection, const char *schema, const char *name, bool make
 	return status;
 }
 
+/* What the two tables ask for, as bert_register_model and bert_default_model check it. */
+static void
+hint_grants(PGconn *connection, const char *schema, bool make_default, mb_error *err)
+{
+	char *role = PQescapeIdentifier(connection, PQuser(connection), strlen(PQuser(connection)));
+
+	if (role == NULL)
+		return;
+	if (make_default)
+		mb_hint(err,
+				"A superuser can run GRANT INSERT, DELETE ON %s.bert_model, %s.bert_model_chunk TO %s; "
+				"GRANT UPDATE (is_default) ON %s.bert_model TO %s;",
+				schema, schema, role, schema, role);
+	else
+		mb_hint(err, "A superuser can run GRANT INSERT, DELETE ON %s.bert_model, %s.bert_model_chunk TO %s;", schema,
+				schema, role);
+	PQfreemem(role);
+}
+
 /*
  * Looking and copying take no lock that would keep others out: that asks for more rights than INSERT.  Who installs or
  * drops the same file at the same time makes us fail, and the next look finds what they left.
@@ -207,6 +226,8 @@ install(PGconn *connection, const char *schema, const char *name, bool make_defa
 
 		status = install_once(connection, schema, name, make_default, source, &what, err);
 		again = status == MB_IO && connection_error_is_transient() && !interrupt_requested();
+		if (status == MB_IO && connection_error_is_privilege())
+			hint_grants(connection, schema, make_default, err);
 		if (status != MB_OK)
 			(void) connection_command(connection, "ROLLBACK", &ignored);
 	}

@@ -139,8 +139,11 @@ connection_open(const connection_options *options, PGconn **connection)
 	free(password);
 	if (interrupt_requested())
 	{
+		mb_error err = {0};
+
 		PQfinish(conn);
-		return report_failure(TOOL_INTERRUPTED, NULL, "interrupted");
+		mb_fail(&err, MB_CANCELLED, "interrupted");
+		return report_error(&err);
 	}
 	if (conn == NULL)
 		return report_failure(TOOL_CONNECTION, NULL, "out of memory while connecting");
@@ -207,6 +210,12 @@ connection_error_is_transient(void)
 		if (strcmp(last_sqlstate, transient[i]) == 0)
 			return true;
 	return false;
+}
+
+bool
+connection_error_is_privilege(void)
+{
+	return strcmp(last_sqlstate, "42501") == 0; /* insufficient_privilege */
 }
 
 mb_status

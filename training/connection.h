@@ -65,4 +65,7 @@ mb_status connection_query(PGconn *connection, const char *sql, int n_parameters
 /* Whether the last error that connection_error saw came of what others were doing at the same time. */
 bool connection_error_is_transient(void);
 
+/* Whether it was that this role may not. */
+bool connection_error_is_privilege(void);
+
 #endif

@@ -107,6 +107,16 @@ verify(finetune_written *result, const char *path, const fit_rows *rows, const f
 	return status;
 }
 
+/* The file beside its place is our affair: the error is about the one that was asked for. */
+static void
+name_file(const char *path, mb_error *err)
+{
+	mb_error system = *err;
+
+	mb_fail(err, MB_IO, "could not write \"%.250s\"", path);
+	mb_detail(err, "%s", system.detail);
+}
+
 mb_status
 finetune_write(finetune_written *result, const char *path, const mb_model *base, const label_set *labels,
 			   const fit_result *fit, const json_t *card, const fit_rows *check, mb_error *err)
@@ -116,6 +126,8 @@ finetune_write(finetune_written *result, const char *path, const mb_model *base,
 
 	string_printf(&beside, "%s.new", path);
 	status = write_model(beside.data, base, labels, fit, card, err);
+	if (status == MB_IO)
+		name_file(path, err);
 	if (status == MB_OK)
 	{
 		status = verify(result, beside.data, check, fit, (size_t) labels->n, err);

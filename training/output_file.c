@@ -94,14 +94,14 @@ output_file_write(const char *path, const void *data, size_t size, mb_error *err
 	unlink(temporary.data);
 	fd = open(temporary.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
-		status = mb_fail_system(err, errno, "could not create \"%.250s\"", temporary.data);
+		status = mb_fail_system(err, errno, "could not create \"%.250s\"", path);
 	else
 	{
-		status = write_all(fd, data, size, temporary.data, err);
+		status = write_all(fd, data, size, path, err);
 		if (status == MB_OK && fsync(fd) != 0)
-			status = mb_fail_system(err, errno, "could not sync \"%.250s\"", temporary.data);
+			status = mb_fail_system(err, errno, "could not sync \"%.250s\"", path);
 		if (close(fd) != 0 && status == MB_OK)
-			status = mb_fail_system(err, errno, "could not write \"%.250s\"", temporary.data);
+			status = mb_fail_system(err, errno, "could not write \"%.250s\"", path);
 		if (status == MB_OK)
 			status = output_file_rename(temporary.data, path, err);
 		if (status != MB_OK)

@@ -47,17 +47,29 @@ progress_start(progress *bar, const char *label, const char *unit, uint64_t tota
 	bar->drawn = bar->terminal ? 0.0 : bar->started;
 }
 
+/* Of bytes as MB/s, of anything else as a number. */
+static const char *
+format_rate(char *buffer, size_t size, const progress *bar, double rate)
+{
+	if (strcmp(bar->unit, "bytes") == 0)
+		format_bytes(buffer, size, rate);
+	else
+		snprintf(buffer, size, "%.0f", rate);
+	return buffer;
+}
+
 static void
 draw(progress *bar, uint64_t done, double now)
 {
 	double elapsed = now - bar->started;
 	double rate = elapsed > 0 ? (double) done / elapsed : 0.0;
-	char count[32], total[32], time_text[32];
+	char count[32], total[32], rate_text[32], time_text[32];
 
 	format_count(count, sizeof(count), (long long) done);
+	format_rate(rate_text, sizeof(rate_text), bar, rate);
 	if (bar->total == 0)
 	{
-		fprintf(stderr, "%s%s  %s %s  %.0f/s%s", bar->terminal ? "\r" : "", bar->label, count, bar->unit, rate,
+		fprintf(stderr, "%s%s  %s %s  %s/s%s", bar->terminal ? "\r" : "", bar->label, count, bar->unit, rate_text,
 				bar->terminal ? "\033[K" : "\n");
 		return;
 	}
@@ -74,7 +86,7 @@ draw(progress *bar, uint64_t done, double now)
 	}
 	else
 		fprintf(stderr, "%s  ", bar->label);
-	fprintf(stderr, "%s/%s %s  %3d%%  %.0f/s  %s %s", count, total, bar->unit, (int) (done * 100 / bar->total), rate,
+	fprintf(stderr, "%s/%s %s  %3d%%  %s/s  %s %s", count, total, bar->unit, (int) (done * 100 / bar->total), rate_text,
 			done >= bar->total ? "in" : "left",
 			format_duration(time_text, sizeof(time_text),
 							done >= bar->total ? elapsed : (rate > 0 ? (double) (bar->total - done) / rate : 0.0)));

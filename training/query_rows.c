@@ -102,15 +102,33 @@ query_column(const PGresult *result, const char *role, const char *option, const
 	return *column < 0 ? no_such_column(result, role, option, name, err) : MB_OK;
 }
 
+void
+detail_column_type(PGconn *connection, const PGresult *result, int column, mb_error *err)
+{
+	char oid[16], modifier[16];
+	const char *parameters[2] = {oid, modifier};
+	mb_error ignored = {0};
+	PGresult *named;
+
+	snprintf(oid, sizeof(oid), "%u", PQftype(result, column));
+	snprintf(modifier, sizeof(modifier), "%d", PQfmod(result, column));
+	if (connection_query(connection, "SELECT pg_catalog.format_type($1::pg_catalog.oid, $2::pg_catalog.int4)", 2,
+						 parameters, &named, &ignored) != MB_OK)
+		return;
+	mb_detail(err, "The column has type %s.", PQgetvalue(named, 0, 0));
+	PQclear(named);
+}
+
 mb_status
-query_text_column(const PGresult *result, const char *name, int position, int *column, mb_error *err)
+query_text_column(PGconn *connection, const PGresult *result, const char *name, int position, int *column,
+				  mb_error *err)
 {
 	mb_status status = query_column(result, "text", "text", name, position, column, err);
 
 	if (status != MB_OK || is_text_type(PQftype(result, *column)))
 		return status;
 	mb_fail(err, MB_INVALID_ARGUMENT, "column \"%s\" is not of type text", PQfname(result, *column));
-	mb_detail(err, "It has the type with oid %u.", PQftype(result, *column));
+	detail_column_type(connection, result, *column, err);
 	mb_hint(err, "Cast it to text in the query, or name another column with --text.");
 	return MB_INVALID_ARGUMENT;
 }
@@ -174,7 +192,7 @@ check_columns(PGconn *connection, const char *sql, const row_handler *handler, m
 		mb_hint(err, "Give a SELECT that returns %s.", handler->wanted);
 	}
 	else
-		status = handler->columns(handler->arg, described, err);
+		status = handler->columns(handler->arg, connection, described, err);
 	PQclear(described);
 	return status;
 }

@@ -30,6 +30,9 @@ enum
 
 bool is_text_type(Oid type);
 
+/* "The column has type integer.", after the server's own name for it. */
+void detail_column_type(PGconn *connection, const PGresult *result, int column, mb_error *err);
+
 /*
  * The place of the column that plays a role ("text", "tags", ...): the one called name, or, with name NULL, the one at
  * position.  option is what names it on the command line.  Errors: absent, with the list of those present; ambiguous.
@@ -38,12 +41,13 @@ mb_status query_column(const PGresult *result, const char *role, const char *opt
 					   int *column, mb_error *err);
 
 /* The column of texts, which must be of a text type; --text names it. */
-mb_status query_text_column(const PGresult *result, const char *name, int position, int *column, mb_error *err);
+mb_status query_text_column(PGconn *connection, const PGresult *result, const char *name, int position, int *column,
+							mb_error *err);
 
 typedef struct row_handler
 {
-	/* Called once, before the query runs, with a result that has columns and no rows. */
-	mb_status (*columns)(void *arg, const PGresult *described, mb_error *err);
+	/* Called once, before the query runs, with a result that has columns and no rows; the connection is idle. */
+	mb_status (*columns)(void *arg, PGconn *connection, const PGresult *described, mb_error *err);
 	/* Called for each row, which is row 0 of its result; number counts from 1. */
 	mb_status (*row)(void *arg, const PGresult *result, int64_t number, mb_error *err);
 	void *arg;
@@ -51,8 +55,8 @@ typedef struct row_handler
 } row_handler;
 
 /*
- * Runs sql, which is one command that returns rows, in a transaction that can only read.  Errors: what the server says; a command without rows; the
- * handler's own; MB_CANCELLED.
+ * Runs sql, which is one command that returns rows, in a transaction that can only read.  Errors: what the server says;
+ * a command without rows; the handler's own; MB_CANCELLED.
  */
 mb_status query_rows_read(PGconn *connection, const char *sql, const row_handler *handler, bool silent, mb_error *err);
 

@@ -25,12 +25,12 @@ is_array_type(Oid type)
 }
 
 static mb_status
-map_columns(const PGresult *result, const query_columns *columns, column_map *map, mb_error *err)
+map_columns(PGconn *connection, const PGresult *result, const query_columns *columns, column_map *map, mb_error *err)
 {
 	mb_status status;
 	Oid type;
 
-	status = query_text_column(result, columns->text, 0, &map->text, err);
+	status = query_text_column(connection, result, columns->text, 0, &map->text, err);
 	if (status == MB_OK)
 		status = query_column(result, "tags", "tags", columns->tags, 1, &map->tags, err);
 	map->key = -1;
@@ -43,12 +43,12 @@ map_columns(const PGresult *result, const query_columns *columns, column_map *ma
 	if (!map->tags_are_json && !is_array_type(type))
 	{
 		mb_fail(err, MB_INVALID_ARGUMENT, "column \"%s\" is not an array of tags", PQfname(result, map->tags));
-		mb_detail(err, "Tags are of type text[], varchar[], json or jsonb; this column has the type with oid %u.",
-				  type);
+		detail_column_type(connection, result, map->tags, err);
 		mb_hint(err, is_text_type(type)
 						 ? "Use string_to_array(column, ',') for a list in one text, or ARRAY[column] for "
 						   "one tag a row; or name another column with --tags."
-						 : "Cast it to text[] in the query, or name another column with --tags.");
+						 : "Tags are text[], varchar[], json or jsonb: cast it in the query, or name another column "
+						   "with --tags.");
 		return MB_INVALID_ARGUMENT;
 	}
 	return MB_OK;
@@ -106,11 +106,11 @@ typedef struct row_reader
 } row_reader;
 
 static mb_status
-read_columns(void *arg, const PGresult *described, mb_error *err)
+read_columns(void *arg, PGconn *connection, const PGresult *described, mb_error *err)
 {
 	row_reader *reader = arg;
 
-	return map_columns(described, reader->columns, &reader->map, err);
+	return map_columns(connection, described, reader->columns, &reader->map, err);
 }
 
 /* JSON's null, with the white space that type json keeps. */

@@ -14,7 +14,7 @@ typedef struct word_reader
 } word_reader;
 
 static mb_status
-read_columns(void *arg, const PGresult *described, mb_error *err)
+read_columns(void *arg, PGconn *connection, const PGresult *described, mb_error *err)
 {
 	word_reader *reader = arg;
 	const char *name = reader->request->text_column;
@@ -23,7 +23,8 @@ read_columns(void *arg, const PGresult *described, mb_error *err)
 	/* Unless one is named: the first column that is text; if there is none, the first, for the error it gives. */
 	while (first < PQnfields(described) && !is_text_type(PQftype(described, first)))
 		first++;
-	return query_text_column(described, name, first < PQnfields(described) ? first : 0, &reader->column, err);
+	return query_text_column(connection, described, name, first < PQnfields(described) ? first : 0, &reader->column,
+							 err);
 }
 
 static void

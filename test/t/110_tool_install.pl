@@ -152,6 +152,15 @@ $node->safe_psql('postgres', 'CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA "Mo
 ($code, $out, $err) = tool('install', $other, '--name=other', @where, '-U', 'guest');
 isnt($code, 0, 'a role without rights cannot install');
 like($err, qr/moviebert: error: .*permission denied/s, 'and is told why');
+like($err, qr/HINT:  A superuser can run (GRANT INSERT, DELETE ON .* TO "guest";)$/m, 'and what to ask for');
+($code, $out, $err) = tool('install', $other, '--name=other', '--default', @where, '-U', 'guest');
+like($err, qr/HINT:  A superuser can run (GRANT INSERT, DELETE .*; GRANT UPDATE \(is_default\) .*;)$/m, '--default: and that of a default');
+my ($grants) = $err =~ /HINT:  A superuser can run (.*)$/m;
+$node->safe_psql('postgres', $grants);
+($code, $out, $err) = tool('install', $other, '--name=other', '--default', @where, '-U', 'guest');
+is($code, 0, 'with those rights it can') or diag($err);
+like($err, qr{\b[\d.]+ (?:bytes|[kMG]B)/s}, 'the rate is told in bytes');
+$node->safe_psql('postgres', q{SELECT "Movie Bert".bert_default_model('alias'), "Movie Bert".bert_drop_model('other')});
 
 # Export from the database gives what export from the file gives.
 ($code, $out, $err) = tool('export', '--from-database=tiny', '-o', "$dir/from-database", @where);
@@ -236,7 +245,7 @@ SKIP:
 	alarm 0;
 	is($? >> 8, 130, 'Ctrl-C at the question for a password: exit code 130');
 	$pty->sysread($seen, 1024, length $seen) if $terminal_says->can_read(1);
-	like($seen, qr/moviebert: error: interrupted/, 'Ctrl-C at the question for a password: message');
+	like($seen, qr/moviebert: interrupted/, 'Ctrl-C at the question for a password: message');
 	my $terminal = POSIX::Termios->new;
 	$terminal->getattr(fileno $slave);
 	ok($terminal->getlflag & POSIX::ECHO(), 'and the terminal echoes again');

@@ -64,9 +64,9 @@ for my $case (
 		qr/no column "plott" for the text.*Its columns are: "plot", "tags", "film".*--text/s, 'absent text column' ],
 	[ [ '-q', $select, '--tags=nope' ], qr/no column "nope" for the tags/, 'absent tags column' ],
 	[ [ '-q', $select, '--key=nope' ], qr/no column "nope" for the key/, 'absent key column' ],
-	[ [ '-q', 'SELECT id, tags FROM movies' ], qr/column "id" is not of type text.*Cast it/s, 'text of the wrong type' ],
+	[ [ '-q', 'SELECT id, tags FROM movies' ], qr/column "id" is not of type text\nDETAIL:  The column has type integer\.\n.*Cast it/s, 'text of the wrong type' ],
 	[   [ '-q', 'SELECT plot, film FROM movies' ],
-		qr/column "film" is not an array of tags.*string_to_array/s, 'tags of the wrong type' ],
+		qr/column "film" is not an array of tags\nDETAIL:  The column has type text\.\n.*string_to_array/s, 'tags of the wrong type' ],
 	[ [ '-q', 'SELECT plot, tags, plot FROM movies', '--text=plot' ], qr/more than one column "plot"/, 'ambiguous column' ],
 	[ [ '-q', 'SELECT plot, tags FROM moovies' ], qr/relation "moovies" does not exist/, 'absent table' ],
 	[ [ '-q', 'SELECT plot, tags FROM movies; SELECT 1' ], qr/cannot insert multiple commands/, 'two commands' ],
@@ -93,7 +93,14 @@ like($err, qr/could not write into folder ".*absent"/, 'a folder that is not the
 ($code, $out, $err) = tool('finetune', '--model', $base, '-o', $dir, '-q', $select, '-d', 'host=/nowhere');
 like($err, qr/could not write ".*"\nDETAIL:  .*[Ii]s a directory/, 'a folder in the place of the file: message');
 
-# The tool only reads.
+# The tool only reads, whichever query it is and wherever it writes.
+for my $writes ('WITH gone AS (DELETE FROM movies RETURNING plot, tags) SELECT plot, tags FROM gone', 'UPDATE movies SET plot = plot RETURNING plot, tags')
+{
+	($code, $out, $err) = tool('finetune', @model, '-q', $select, '--test-query', $writes);
+	is($code, 1, "$writes: exit code 1");
+	like($err, qr/read-only transaction.*HINT:  The tool only reads/s, "$writes: message");
+	ok(!-e $output, "$writes: nothing is written");
+}
 for my $command ([ 'finetune', @model ], [ 'evaluate', '--model', "$FindBin::RealBin/../../test/golden/sql/tagger.safetensors", @where ])
 {
 	($code, $out, $err) = tool(@$command, '-q', 'DELETE FROM movies RETURNING plot, tags');

@@ -59,6 +59,7 @@ for my $case (
 	[ [ '-q', 'SELECT plot FROM movies; SELECT 1' ], qr/cannot insert multiple commands/, 'two commands' ],
 	[ [ '-q', 'CREATE TABLE other (i int)' ], qr/returns no rows.*that returns a text/s, 'a command without rows' ],
 	[ [ '-q', 'INSERT INTO ran VALUES (1) RETURNING i' ], qr/column "i" is not of type text/, 'rows of the wrong type' ],
+	[ [ '-q', 'DELETE FROM movies RETURNING plot' ], qr/read-only transaction.*The tool only reads/s, 'a query that writes' ],
 	[ [ '-q', 'SELECT plot FROM movies WHERE false' ], qr/no row with a text.*WHERE/s, 'no rows' ],
 	[ [ '-q', 'SELECT plot FROM movies WHERE plot IS NULL' ], qr/no row with a text/, 'no texts' ],
 	[ [ '-q', q{SELECT E'\x07'::text} ], qr/have no words/, 'no words' ],
@@ -75,6 +76,7 @@ for my $case (
 	nothing_left($case->[2]);
 }
 is($node->safe_psql('postgres', 'SELECT count(*) FROM ran'), '0', 'a query with the wrong columns did not run');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM movies'), '404', 'a query that writes wrote nothing');
 is($node->safe_psql('postgres', "SELECT to_regclass('other') IS NULL"), 't', 'nor did a command without rows');
 for my $case (
 	[ [ '-o', $output ], qr/needs a query/ ],

@@ -183,12 +183,15 @@ place_that_cannot_be_taken(void **state)
 {
 	training *t = *state;
 	finetune_written written;
+	char expected[128];
 	mb_error err;
 
 	unlink(t->path);
 	snprintf(t->path, sizeof(t->path), "%s/absent/tags", t->folder);
+	snprintf(expected, sizeof(expected), "could not write \"%s\"", t->path);
 	assert_int_equal(write_it(t, &written, &err), MB_IO);
-	assert_non_null(strstr(err.message, "could not create"));
+	assert_string_equal(err.message, expected);
+	assert_non_null(strstr(err.detail, "No such file"));
 }
 
 int
