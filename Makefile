@@ -64,7 +64,7 @@ $(PG_OBJS): $(wildcard include/moviebert/*.h src/pg/*.h) META.json
 
 # ---- the tool ------------------------------------------------------------------------------------------------------
 
-TOOL_SRCS   = $(sort $(wildcard training/*.c))
+TOOL_SRCS   = $(sort $(wildcard training/*.c training/net/*.c))
 TOOL_OBJS   = $(TOOL_SRCS:%.c=$(BUILD)/%.o)
 TOOL_CFLAGS = $(ENGINE_CFLAGS) -DMOVIEBERT_VERSION='"$(EXTENSION_VERSION)"' -I$(shell $(PG_CONFIG) --includedir)
 TOOL_LIBS   = $(ENGINE_LIB) -L$(shell $(PG_CONFIG) --libdir) -lpq -lopenblas -lcrypto $(ENGINE_NEEDS) -lpthread
