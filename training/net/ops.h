@@ -2,6 +2,7 @@
  * ops.h - the operations of BERT, each with its backward: free functions, outputs first, sizes last, no hidden state.
  *
  *   N  tokens = sum of lengths   B  sequences   H  hidden size   A  heads   V  vocabulary   L  labels   M  targets
+ *   K, O  inputs and outputs of a linear layer (not I, which is complex.h's)
  *
  * Sequences lie one behind another without padding; lengths [B].  In a backward, dx stands for the gradient of the loss
  * by x.  Gradients of parameters are added to (NULL: not wanted); gradients of activations are overwritten, unless it
@@ -16,10 +17,10 @@
 #include "moviebert/model.h"
 #include "real.h"
 
-/* y [N,O] = x [N,I] W [O,I]^T + b [O]; b may be NULL */
-void linear_forward(real *y, const real *x, const real *W, const real *b, size_t N, size_t I, size_t O);
-/* dx [N,I] may be NULL; with add_dx it is added to */
-void linear_backward(real *dx, real *dW, real *db, const real *dy, const real *x, const real *W, size_t N, size_t I,
+/* y [N,O] = x [N,K] W [O,K]^T + b [O]; b may be NULL */
+void linear_forward(real *y, const real *x, const real *W, const real *b, size_t N, size_t K, size_t O);
+/* dx [N,K] may be NULL; with add_dx it is added to */
+void linear_backward(real *dx, real *dW, real *db, const real *dy, const real *x, const real *W, size_t N, size_t K,
 					 size_t O, bool add_dx);
 
 /* y = f(x), n elements; y is not x, which backward needs.  GELU is the exact one unless the config says otherwise. */
