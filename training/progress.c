@@ -22,7 +22,7 @@ monotonic_seconds(void)
 	return (double) now.tv_sec + 1e-9 * (double) now.tv_nsec;
 }
 
-static const char *
+const char *
 format_duration(char *buffer, size_t size, double seconds)
 {
 	long long whole = seconds < 0 || !isfinite(seconds) ? 0 : (long long) (seconds + 0.5);

@@ -5,6 +5,7 @@
 #define MOVIEBERT_TOOL_PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct progress
@@ -24,5 +25,8 @@ void progress_update(progress *bar, uint64_t done); /* cheap: draws at most ten 
 void progress_finish(progress *bar, uint64_t done);
 
 double monotonic_seconds(void);
+
+/* 3725 -> "1:02:05", 65 -> "1:05"; buffer of at least 24 bytes, returned. */
+const char *format_duration(char *buffer, size_t size, double seconds);
 
 #endif

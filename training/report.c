@@ -6,20 +6,52 @@
 #include <string.h>
 
 static bool quiet_notes;
+static FILE *copy; /* or NULL */
+
+static void
+say_v(bool on_stderr, const char *prefix, const char *format, va_list args)
+{
+	if (on_stderr)
+	{
+		va_list again;
+
+		va_copy(again, args);
+		fputs(prefix, stderr);
+		vfprintf(stderr, format, again);
+		fputc('\n', stderr);
+		va_end(again);
+	}
+	if (copy != NULL)
+	{
+		fputs(prefix, copy);
+		vfprintf(copy, format, args);
+		fputc('\n', copy);
+	}
+}
+
+static void MB_PRINTF(2, 3)
+say(const char *prefix, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say_v(true, prefix, format, args);
+	va_end(args);
+}
 
 int
 report_error(const mb_error *err)
 {
 	if (err->status == MB_CANCELLED)
 	{
-		fprintf(stderr, "moviebert: interrupted\n");
+		say("moviebert: ", "interrupted");
 		return TOOL_INTERRUPTED;
 	}
-	fprintf(stderr, "moviebert: error: %s\n", err->message[0] != '\0' ? err->message : "unknown error");
+	say("moviebert: error: ", "%s", err->message[0] != '\0' ? err->message : "unknown error");
 	if (err->detail[0] != '\0')
-		fprintf(stderr, "DETAIL:  %s\n", err->detail);
+		say("DETAIL:  ", "%s", err->detail);
 	if (err->hint[0] != '\0')
-		fprintf(stderr, "HINT:  %s\n", err->hint);
+		say("HINT:  ", "%s", err->hint);
 	return TOOL_FAILED;
 }
 
@@ -28,13 +60,11 @@ report_failure(int code, const char *hint, const char *format, ...)
 {
 	va_list args;
 
-	fputs("moviebert: error: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	say_v(true, "moviebert: error: ", format, args);
 	va_end(args);
-	fputc('\n', stderr);
 	if (hint != NULL && hint[0] != '\0')
-		fprintf(stderr, "HINT:  %s\n", hint);
+		say("HINT:  ", "%s", hint);
 	return code;
 }
 
@@ -43,11 +73,9 @@ report_warning(const char *format, ...)
 {
 	va_list args;
 
-	fputs("moviebert: warning: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	say_v(true, "moviebert: warning: ", format, args);
 	va_end(args);
-	fputc('\n', stderr);
 }
 
 void
@@ -55,18 +83,31 @@ report_note(const char *format, ...)
 {
 	va_list args;
 
-	if (quiet_notes)
-		return;
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	say_v(!quiet_notes, "", format, args);
 	va_end(args);
-	fputc('\n', stderr);
+}
+
+void
+report_log(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say_v(false, "", format, args);
+	va_end(args);
 }
 
 void
 report_quiet(bool quiet)
 {
 	quiet_notes = quiet;
+}
+
+void
+report_copy_to(FILE *file)
+{
+	copy = file;
 }
 
 const char *

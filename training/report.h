@@ -7,6 +7,7 @@
 #define MOVIEBERT_TOOL_REPORT_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "moviebert/status.h"
 
@@ -31,6 +32,10 @@ void report_warning(const char *format, ...) MB_PRINTF(1, 2);
 /* A line about the work itself, to stderr so that stdout stays for results; silent after report_quiet(true). */
 void report_note(const char *format, ...) MB_PRINTF(1, 2);
 void report_quiet(bool quiet);
+
+/* From now on all of it is also written to this file, notes even when they are silent (NULL: no longer). */
+void report_copy_to(FILE *file);
+void report_log(const char *format, ...) MB_PRINTF(1, 2); /* only there */
 
 /* 12345678 -> "12,345,678"; buffer of at least 32 bytes, returned. */
 const char *format_count(char *buffer, size_t size, long long count);

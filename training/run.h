@@ -3,7 +3,7 @@
  *
  * The folder of a run:
  *   manifest.json     what was asked: command line, query, rows and their hash, seed, shards, versions, CPU, BLAS core
- *   tokens.store      the texts (token_store.h); finetune adds rows.store
+ *   tokens.store      the texts (token_store.h), and validation.store those kept aside; finetune adds rows.store
  *   metrics.jsonl     one JSON object a line, see below; rewound to the checkpoint's step on resume
  *   checkpoint        safetensors: parameters, m, v, and the state as metadata; replaced atomically
  *   best              finetune: the parameters with the best validation macro AP so far
@@ -17,6 +17,7 @@
  *       "micro_ap","micro_f1"; spans "recall_at_1"
  *   {"type":"event","step":n,"name":"plateau|escaped|diverging|not_finite|rolled_back|saved|resumed|interrupted|best|stopped_early",
  *       "detail":"..."}
+ *       after rolled_back the steps go on from the checkpoint's, so that numbers come a second time
  *   {"type":"final", ...}   once, at the end: finetune: the metrics of card.h with per_tag
  *
  * Work of a step is divided into a fixed number of shards, whatever the number of threads, each with gradients of its
@@ -61,6 +62,7 @@ typedef struct training_task
 						  mb_error *err);
 	double (*flops_per_token)(void *arg);
 	bool watch_plateau; /* MLM: the unigram plateau means something */
+	double unigram_loss; /* nats: of a model that knows how frequent tokens are and nothing else; for the watch */
 } training_task;
 
 typedef struct training_options
@@ -78,6 +80,9 @@ typedef struct training_options
 	int patience;                       /* validations without a better score before stopping; 0: never */
 	bool keep_best;                     /* end with the best validated parameters instead of the last */
 	size_t max_tokens, max_length;      /* of one shard's pass, for net_activations */
+	bool stop_on_plateau;               /* MB_LIMIT when it is recognised, after saving */
+	const char *identity;       /* what a checkpoint must be of to be resumed: sizes, rows' hash, seed, objective, ... */
+	const char *resume_command; /* for whoever interrupts */
 	bool silent;
 } training_options;
 
@@ -91,9 +96,24 @@ typedef struct training_result
 } training_result;
 
 /*
+ * Runs the forward and backward passes of the first steps for some two seconds and throws their results away: how many
+ * tokens a second this machine makes of this task.  Calls begin, phase and between as a run would.
+ */
+mb_status training_measure(const net *n, const real *parameters, const training_task *task,
+						   const training_options *options, double *tokens_per_second, double *tokens_per_step,
+						   mb_error *err);
+
+/* Bytes that training_run holds: parameters, moments, every shard's gradients and activations. */
+size_t training_bytes(const net *n, const training_options *options);
+
+/*
  * Trains from parameters in place.  folder: the run's; resume: go on from its checkpoint (MB_INVALID_ARGUMENT if that is
- * of another run).  SIGINT saves and returns MB_CANCELLED after saying how to resume.  The rate rises linearly over
- * warmup, then falls linearly to 0 at the end of steps or budget.
+ * of another run; without a checkpoint it begins).  SIGINT saves and returns MB_CANCELLED after saying how to resume.  The
+ * rate rises linearly over warmup, then falls linearly to 0 at the end of steps or budget.
+ *
+ * A run by steps gives the same bits however often it is resumed.  One by budget depends on the clock: its elapsed
+ * seconds, with validation and saving, are kept in the checkpoint, and what a kill took away is not counted.  Errors:
+ * MB_LIMIT after three returns to a checkpoint, or by stop_on_plateau.
  */
 mb_status training_run(const net *n, real *parameters, const char *folder, bool resume, const training_task *task,
 					   const training_options *options, training_result *result, mb_error *err);
