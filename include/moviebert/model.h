@@ -177,6 +177,36 @@ mb_status mb_import(const char *folder, const char *model_path, const mb_import_
  */
 mb_status mb_export(const mb_model *model, const char *folder, bool as_tagger, mb_error *err);
 
+/*
+ * Everything that a model file is made of, for who trains one: from scratch, or from mb_model_parts_of a base.  Tensors
+ * have their model-file names, the head's among them ("classifier.weight", "classifier.bias").
+ */
+typedef struct mb_model_parts
+{
+	/* config.json's text; NULL: one is made of `config`, as transformers writes it for the class that the tensors make. */
+	const char          *config_json;
+	mb_config            config;    /* with config_json not looked at */
+	const char          *vocab;     /* vocab.txt text */
+	mb_tokenizer_options tokenizer;
+	mb_pipeline          pipeline;  /* problem and num_labels say what head there is */
+	const char          *kind;      /* a head's: "classifier" or "tagger"; not looked at without one */
+	const mb_tag        *tags;      /* [pipeline.num_labels] */
+	const char          *card_json; /* NULL: none */
+	const mb_tensor     *tensors;
+	size_t               n_tensors;
+	bool half; /* F32 tensors are written as F16, each weight the nearest; one out of its range is refused */
+} mb_model_parts;
+
+/* All of a model but its tensors; they are borrowed, and good while it is open. */
+mb_model_parts mb_model_parts_of(const mb_model *model);
+
+/*
+ * Writes a model file, whole or not at all: what is at model_path is the old file or one that mb_model_open accepts.
+ * The same parts always give the same bytes.  Errors: those of mb_model_open for parts that do not fit each other (a
+ * tensor missing, or of another shape than the config's, ...); MB_INVALID_ARGUMENT, MB_IO, MB_OUT_OF_MEMORY.
+ */
+mb_status mb_model_write(const mb_model_parts *parts, const char *model_path, mb_error *err);
+
 /* A trained head to put on a model: what finetune --freeze all produces. */
 typedef struct mb_head
 {

@@ -53,6 +53,9 @@ int64_t mb_tensor_elements(const mb_tensor *tensor);
 /* out[0..n) = elements first..first+n of an F32, F16 or BF16 tensor, converted exactly; false for any other dtype. */
 bool mb_tensor_to_f32(const mb_tensor *tensor, size_t first, size_t n, float *out);
 
+/* Half-precision numbers nearest to in[0..n), ties to even; false if one is out of F16's range, or not a number. */
+bool mb_f32_to_f16(const float *in, size_t n, uint16_t *out);
+
 typedef struct mb_safetensors mb_safetensors; /* opaque */
 
 /*

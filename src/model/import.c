@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "files.h"
+#include "model_file.h"
+#include "model_json.h"
 #include "names.h"
 
 
@@ -162,14 +162,6 @@ choose_length(importing *import)
 	return MB_OK;
 }
 
-static json_t *
-pooling_json(const mb_pipeline *pipeline)
-{
-	return json_pack("{s:s, s:b, s:i, s:s, s:i}", "mode", mb_pooling_name(pipeline->pooling), "normalize",
-					 pipeline->normalize, "max_length", pipeline->max_length, "long_text",
-					 mb_long_text_name(pipeline->long_text), "window_stride", pipeline->window_stride);
-}
-
 /* ---- the card ---------------------------------------------------------------------------------------------------- */
 
 /* What an export had, what the import left out, and what the caller adds. */
@@ -203,7 +195,7 @@ make_card(importing *import)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-/* In this order, which is also mb_model_write_with_head's, so that an export of either comes back as the same bytes. */
+/* In this order, which is also model_write.c's, so that an export of either comes back as the same bytes. */
 enum
 {
 	POOLING = 3,
@@ -216,7 +208,7 @@ enum
 };
 
 static mb_status
-write_file(const importing *import, const char *path)
+write_model(const importing *import, const char *path)
 {
 	mb_metadata metadata[N_METADATA] = {{"format", "pt"},
 										{"moviebert.config", import->config_text},
@@ -227,24 +219,25 @@ write_file(const importing *import, const char *path)
 										{"moviebert.head", NULL},
 										{"moviebert.tags", NULL},
 										{"moviebert.card", NULL}};
-	json_t *values[N_METADATA] = {[POOLING] = pooling_json(&import->pipeline),
-								  [TOKENIZER] = import->tokenizer.options,
+	json_t *values[N_METADATA] = {[TOKENIZER] = import->tokenizer.options,
 								  [HEAD] = import->head.head,
 								  [TAGS] = import->head.tags,
 								  [CARD] = import->card};
-	char *texts[N_METADATA] = {NULL};
+	char *texts[N_METADATA] = {[POOLING] = model_json_pooling(&import->pipeline)};
 	mb_tensor *tensors = malloc((import->weights.n_tensors + 1) * sizeof(*tensors));
 	size_t n_metadata = 0, n_tensors = 0;
-	bool short_of_memory = tensors == NULL || values[POOLING] == NULL;
+	bool short_of_memory = tensors == NULL || texts[POOLING] == NULL;
 	mb_status status;
 
 	for (size_t i = 0; i < N_METADATA; i++)
 	{
 		if (values[i] != NULL)
 		{
-			metadata[i].value = texts[i] = mb_json_text(values[i]);
+			texts[i] = mb_json_text(values[i]);
 			short_of_memory = short_of_memory || texts[i] == NULL;
 		}
+		if (texts[i] != NULL)
+			metadata[i].value = texts[i];
 		if (metadata[i].value != NULL)
 			metadata[n_metadata++] = metadata[i];
 	}
@@ -254,54 +247,10 @@ write_file(const importing *import, const char *path)
 	if (short_of_memory)
 		status = mb_fail(import->err, MB_OUT_OF_MEMORY, "out of memory");
 	else
-		status = mb_safetensors_write(path, tensors, n_tensors, metadata, n_metadata, import->err);
+		status = model_file_write(path, tensors, n_tensors, metadata, n_metadata, import->err);
 	for (size_t i = 0; i < N_METADATA; i++)
 		free(texts[i]);
-	json_decref(values[POOLING]);
 	free(tensors);
-	return status;
-}
-
-/* Opens what was written, and makes its vocabulary ready, as the first use of the model will. */
-static mb_status
-verify(const char *path, mb_error *err)
-{
-	mb_model *model;
-	void *vocabulary;
-	size_t size;
-	mb_status status = mb_model_open_file(&model, path, err);
-
-	if (status != MB_OK)
-		return status;
-	status = mb_vocabulary_pack(model->vocab, strlen(model->vocab), &model->tokenizer, &vocabulary, &size, err);
-	if (status == MB_OK)
-		free(vocabulary);
-	mb_model_close(model);
-	return status;
-}
-
-static mb_status
-write_model(const importing *import, const char *model_path)
-{
-	static const char ending[] = ".new";
-	size_t length = strlen(model_path);
-	char *path = malloc(length + sizeof(ending));
-	mb_status status;
-
-	if (path == NULL)
-		return mb_fail(import->err, MB_OUT_OF_MEMORY, "out of memory");
-	memcpy(path, model_path, length);
-	memcpy(path + length, ending, sizeof(ending));
-	status = write_file(import, path);
-	if (status == MB_OK)
-	{
-		status = verify(path, import->err);
-		if (status == MB_OK)
-			status = file_rename(path, model_path, import->err);
-		if (status != MB_OK)
-			unlink(path);
-	}
-	free(path);
 	return status;
 }
 

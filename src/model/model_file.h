@@ -20,4 +20,11 @@ typedef struct model_file
 /* Fills everything in `model` that comes from the metadata of model.tensors; checks nothing about tensors. */
 mb_status model_read_metadata(model_file *file, mb_error *err);
 
+/*
+ * Writes a model file beside its place, opens it as any reader would, and only then renames it.  Messages name the place
+ * that was asked for.
+ */
+mb_status model_file_write(const char *path, const mb_tensor *tensors, size_t n_tensors, const mb_metadata *metadata,
+						   size_t n_metadata, mb_error *err);
+
 #endif

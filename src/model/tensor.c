@@ -1,4 +1,4 @@
-/* tensor.c - weights of any stored type -> fp32, exactly. */
+/* tensor.c - weights of any stored type -> fp32, exactly; fp32 -> fp16, to the nearest. */
 #include <stdint.h>
 #include <string.h>
 
@@ -55,6 +55,50 @@ mb_tensor_to_f32(const mb_tensor *tensor, size_t first, size_t n, float *out)
 		memcpy(&stored, from + 2 * i, sizeof(stored));
 		bits = tensor->dtype == MB_F16 ? bits_of_half(stored) : (uint32_t) stored << 16; /* bfloat16: the upper half */
 		memcpy(&out[i], &bits, sizeof(bits));
+	}
+	return true;
+}
+
+/* fraction without its lowest `shift` bits, rounded to nearest, ties to even. */
+static uint32_t
+round_off(uint32_t fraction, uint32_t shift)
+{
+	uint32_t kept = fraction >> shift;
+	uint32_t rest = fraction - (kept << shift), middle = (uint32_t) 1 << (shift - 1);
+
+	return rest > middle || (rest == middle && (kept & 1) != 0) ? kept + 1 : kept;
+}
+
+/* The inverse of bits_of_half for numbers; a carry out of the fraction goes into the exponent, where it belongs. */
+static uint16_t
+half_of_bits(uint32_t bits)
+{
+	uint32_t sign = bits >> 16 & 0x8000;
+	uint32_t exponent = bits >> 23 & 0xff;
+	uint32_t fraction = bits & 0x7fffff;
+	uint32_t half;
+
+	if (exponent < 127 - 25) /* less than half of the smallest subnormal */
+		half = 0;
+	else if (exponent < 127 - 14)
+		half = round_off(fraction | 0x800000, 126 - exponent);
+	else
+		half = round_off((exponent - 127 + 15) << 23 | fraction, 13);
+	return (uint16_t) (sign | half);
+}
+
+bool
+mb_f32_to_f16(const float *in, size_t n, uint16_t *out)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		uint32_t bits;
+
+		memcpy(&bits, &in[i], sizeof(bits));
+		/* From 65,520 on the nearest would be 65,536, which is not there. */
+		if ((bits & 0x7fffffff) >= 0x477ff000)
+			return false;
+		out[i] = half_of_bits(bits);
 	}
 	return true;
 }
