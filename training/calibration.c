@@ -25,7 +25,8 @@ softplus(double z)
 }
 
 static double
-platt_loss(const float *logits, const uint8_t *labels, size_t n, size_t stride, double prior, double a, double c)
+platt_loss(const float *logits, const uint8_t *labels, const uint8_t *known, size_t n, size_t stride, double prior,
+		   double a, double c)
 {
 	double loss = 0.5 * prior * ((a - 1) * (a - 1) + c * c);
 	size_t i;
@@ -34,17 +35,19 @@ platt_loss(const float *logits, const uint8_t *labels, size_t n, size_t stride, 
 	{
 		double z = a * (double) logits[i * stride] + c;
 
+		if (known != NULL && known[i * stride] == 0)
+			continue;
 		loss += softplus(z) - (labels[i * stride] != 0 ? z : 0.0);
 	}
 	return loss;
 }
 
 void
-platt_fit(const float *logits, const uint8_t *labels, size_t n, size_t stride, double prior, double *slope,
-		  double *intercept)
+platt_fit(const float *logits, const uint8_t *labels, const uint8_t *known, size_t n, size_t stride, double prior,
+		  double *slope, double *intercept)
 {
 	double a = 1, c = 0;
-	double loss = platt_loss(logits, labels, n, stride, prior, a, c);
+	double loss = platt_loss(logits, labels, known, n, stride, prior, a, c);
 	int step;
 
 	for (step = 0; step < NEWTON_STEPS; step++)
@@ -61,6 +64,8 @@ platt_fit(const float *logits, const uint8_t *labels, size_t n, size_t stride, d
 			double g = p - (labels[i * stride] != 0 ? 1.0 : 0.0);
 			double h = p * (1 - p);
 
+			if (known != NULL && known[i * stride] == 0)
+				continue;
 			ga += g * z;
 			gc += g;
 			haa += h * z * z;
@@ -79,7 +84,7 @@ platt_fit(const float *logits, const uint8_t *labels, size_t n, size_t stride, d
 
 			if (next_a < SMALLEST_SLOPE)
 				continue;
-			next = platt_loss(logits, labels, n, stride, prior, next_a, next_c);
+			next = platt_loss(logits, labels, known, n, stride, prior, next_a, next_c);
 			if (next < loss)
 			{
 				a = next_a;
@@ -96,13 +101,15 @@ platt_fit(const float *logits, const uint8_t *labels, size_t n, size_t stride, d
 }
 
 static double
-best_f1(ranking *order, const float *scores, const uint8_t *labels, size_t n, size_t stride, double *f1)
+best_f1(ranking *order, const float *scores, const uint8_t *labels, const uint8_t *known, size_t n, size_t stride,
+		double *f1)
 {
 	int64_t support = 0, hits = 0;
 	double best = -1, threshold = NAN;
 	size_t i, j;
 
-	ranking_sort(order, scores, labels, n, stride);
+	ranking_sort(order, scores, labels, known, n, stride);
+	n = order->n;
 	for (i = 0; i < n; i++)
 		support += ranking_label(order, i);
 	if (support == 0)
@@ -131,32 +138,33 @@ best_f1(ranking *order, const float *scores, const uint8_t *labels, size_t n, si
 }
 
 double
-threshold_best_f1(const float *scores, const uint8_t *labels, size_t n, size_t stride, double *f1)
+threshold_best_f1(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n, size_t stride, double *f1)
 {
 	ranking order = {0};
-	double threshold = best_f1(&order, scores, labels, n, stride, f1);
+	double threshold = best_f1(&order, scores, labels, known, n, stride, f1);
 
 	ranking_release(&order);
 	return threshold;
 }
 
 void
-thresholds_calibrate(const float *scores, const uint8_t *labels, size_t n_rows, size_t n_tags, float *thresholds,
-					 double *global)
+thresholds_calibrate(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows, size_t n_tags,
+					 float *thresholds, double *global)
 {
 	ranking order = {0};
-	double shared = best_f1(&order, scores, labels, n_rows * n_tags, 1, NULL);
+	double shared = best_f1(&order, scores, labels, known, n_rows * n_tags, 1, NULL);
 	size_t i, l;
 
 	if (isnan(shared))
 		shared = 0.5;
 	for (l = 0; l < n_tags; l++)
 	{
-		double own = best_f1(&order, scores + l, labels + l, n_rows, n_tags, NULL);
+		const uint8_t *known_l = known != NULL ? known + l : NULL;
+		double own = best_f1(&order, scores + l, labels + l, known_l, n_rows, n_tags, NULL);
 		double support = 0, weight, mixed;
 
 		for (i = 0; i < n_rows; i++)
-			support += labels[i * n_tags + l] != 0;
+			support += labels[i * n_tags + l] != 0 && (known_l == NULL || known_l[i * n_tags] != 0);
 		weight = support / (support + THRESHOLD_PRIOR);
 		mixed = isnan(own) ? shared : weight * own + (1 - weight) * shared;
 		mixed = mixed < 1e-6 ? 1e-6 : mixed > 1 - 1e-6 ? 1 - 1e-6 : mixed;

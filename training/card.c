@@ -22,11 +22,12 @@ json_rounded(double value, int digits)
 json_t *
 row_counts_json(const row_counts *counts)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "read", (json_int_t) counts->read, "used",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "read", (json_int_t) counts->read, "used",
 					 (json_int_t) counts->used, "null_text", (json_int_t) counts->null_text, "empty_text",
 					 (json_int_t) counts->empty_text, "null_tags", (json_int_t) counts->null_tags, "no_tags",
 					 (json_int_t) counts->no_tags, "null_key", (json_int_t) counts->null_key, "null_tag_elements",
-					 (json_int_t) counts->null_elements, "repeated_tags", (json_int_t) counts->repeated_tags);
+					 (json_int_t) counts->null_elements, "repeated_tags", (json_int_t) counts->repeated_tags, "scoped",
+					 (json_int_t) counts->scoped);
 }
 
 static json_t *
@@ -51,19 +52,24 @@ metrics_json(const metrics *m, const char *const *names, bool per_tag)
 	json_t *list;
 	int32_t l;
 
+	if (m->unknown > 0)
+		json_object_set_new(root, "unknown_pairs", json_integer(m->unknown));
 	if (!per_tag)
 		return root;
 	list = json_array();
 	for (l = 0; l < m->tags; l++)
 	{
 		const tag_metrics *t = &m->per_tag[l];
+		json_t *one = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "tag", names[l], "support",
+								(json_int_t) t->support, "predicted", (json_int_t) t->predicted, "precision",
+								json_rounded(t->precision, 4), "recall", json_rounded(t->recall, 4), "f1",
+								json_rounded(t->f1, 4), "ap", json_rounded(t->average_precision, 4), "threshold",
+								json_rounded((double) t->threshold, 4));
 
-		json_array_append_new(list,
-							  json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "tag", names[l], "support",
-										(json_int_t) t->support, "predicted", (json_int_t) t->predicted, "precision",
-										json_rounded(t->precision, 4), "recall", json_rounded(t->recall, 4), "f1",
-										json_rounded(t->f1, 4), "ap", json_rounded(t->average_precision, 4),
-										"threshold", json_rounded((double) t->threshold, 4)));
+		/* Only where rows differ in what is known of them. */
+		if (m->unknown > 0)
+			json_object_set_new(one, "known", json_integer(t->known));
+		json_array_append_new(list, one);
 	}
 	json_object_set_new(root, "per_tag", list);
 	return root;
@@ -91,6 +97,9 @@ metrics_print(const metrics *m, const char *const *names, const char *title, siz
 	printf("\n%s: %s rows", title, format_count(number, sizeof(number), m->rows));
 	printf(", %s with tags, %d tags (%d with support)\n\n", format_count(number, sizeof(number), m->rows_with_tags),
 		   m->tags, m->tags_with_support);
+	if (m->unknown > 0)
+		printf("  %s pairs of row and tag are unknown and count for nothing.\n\n",
+			   format_count(number, sizeof(number), m->unknown));
 	printf("                   micro F1  macro F1  samples F1   micro P  micro R\n");
 	printf("  own thresholds   %8.4f  %8.4f  %10.4f  %8.4f %8.4f\n", m->calibrated.micro_f1, m->calibrated.macro_f1,
 		   m->calibrated.samples_f1, m->calibrated.micro_precision, m->calibrated.micro_recall);

@@ -66,7 +66,7 @@ evaluate(const evaluation *request, model_source *source, const tagged_rows *row
 		mb_classify(&source->image, features, rows->n, scores);
 		for (i = 0; i < rows->n * L; i++)
 			scores[i] = (float) sigmoid((double) scores[i]);
-		metrics_compute(&m, scores, truth.labels, thresholds, rows->n, L);
+		metrics_compute(&m, scores, truth.labels, truth.known, thresholds, rows->n, L);
 		if (request->as_json)
 		{
 			json_t *root = json_pack("{s:s, s:s, s:o, s:o}", "model_sha256", source->sha256, "query", request->query,
@@ -116,6 +116,9 @@ run(int argc, char **argv)
 		{OPTION_STRING, "text", 0, "COLUMN", NULL, &request.columns.text, 0, 0, "its text column (default: the first)"},
 		{OPTION_STRING, "tags", 0, "COLUMN", NULL, &request.columns.tags, 0, 0,
 		 "its tags column (default: the second)"},
+		{OPTION_STRING, "scope", 0, "COLUMN", NULL, &request.columns.scope, 0, 0,
+		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven; of the others nothing "
+		 "is known in that row.  NULL: all (default)"},
 		{OPTION_STRING, "cache", 0, "FILE", NULL, &request.features.cache_path, 0, 0,
 		 "vectors of texts, as finetune keeps them"},
 		{OPTION_INTEGER, "threads", 0, "N", NULL, &threads, 1, 64, "threads to compute with (default: all CPUs)"},

@@ -47,7 +47,7 @@ measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t n_featur
 {
 	float *scores = head_scores(rows, fit, n_features, n_tags);
 
-	metrics_compute(m, scores, rows->labels, fit->thresholds, rows->n, n_tags);
+	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, n_tags);
 	free(scores);
 }
 
@@ -244,6 +244,11 @@ run(int argc, char **argv)
 		{OPTION_STRING, "key", 0, "COLUMN", NULL, &request.columns.key, 0, 0,
 		 "rows of one key stay in one part (default: the text).  Without it, two texts\nabout one film may be on both "
 		 "sides, and the metrics flatter"},
+		{OPTION_STRING, "split-key", 0, "COLUMN", NULL, &request.columns.key, 0, 0, "the same by its longer name"},
+		{OPTION_STRING, "scope", 0, "COLUMN", NULL, &request.columns.scope, 0, 0,
+		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven: a tag in it that the "
+		 "row lacks is absent, of a tag outside it nothing is\nknown in that row.  NULL: all tags (default: no such "
+		 "column)"},
 		{OPTION_REAL, "validation", 0, "PART", NULL, &request.validation, 0, 0.9,
 		 "share of keys that regularisation, calibration and thresholds\nare chosen on (default 0.1)"},
 		{OPTION_STRING, "validation-query", 0, "SQL", NULL, &request.validation_query, 0, 0,

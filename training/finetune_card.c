@@ -38,10 +38,10 @@ data_json(const finetune_request *request, const finetune_data *data)
 		json_array_append_new(dropped, json_pack("{s:s, s:I}", "tag", data->labels.dropped[i].name, "training_rows",
 												 (json_int_t) data->labels.dropped[i].support));
 	return json_pack(
-		"{s:s, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, s:{s:s, s:I, s:o, s:o}, s:I, s:I, s:{s:i, s:I, s:I, s:I, s:o}}",
+		"{s:s, s:o, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:{s:s, s:I, s:o, s:o}, s:I, s:I, s:{s:i, s:I, s:I, s:I, s:o}}",
 		"query", request->query, "validation_query", string_or_null(request->validation_query), "test_query",
 		string_or_null(request->test_query), "columns", "text", string_or_null(request->columns.text), "tags",
-		string_or_null(request->columns.tags), "key", string_or_null(request->columns.key), "rows", rows, "parts",
+		string_or_null(request->columns.tags), "key", string_or_null(request->columns.key), "scope", string_or_null(request->columns.scope), "rows", rows, "parts",
 		parts, "split", "method", "first 53 bits of sha256(seed:key), test below, then validation, then training",
 		"seed", (json_int_t) request->seed, "validation",
 		request->validation_query == NULL ? json_real(request->validation) : json_null(), "test",

@@ -111,6 +111,18 @@ warn_leakage(const finetune_data *data, const finetune_request *request)
 					   format_count(number, sizeof(number), data->shared_texts));
 }
 
+static void
+report_unused_scope(const tagged_rows *rows)
+{
+	const char *first = NULL;
+	size_t unused = labels_unused_scope(rows, &first);
+	char number[32];
+
+	if (unused > 0)
+		report_note("Tags that scopes name and no row has: %s, as \"%s\"",
+					format_count(number, sizeof(number), (long long) unused), first);
+}
+
 mb_status
 finetune_read(finetune_data *data, PGconn *connection, const finetune_request *request, mb_error *err)
 {
@@ -138,6 +150,7 @@ finetune_read(finetune_data *data, PGconn *connection, const finetune_request *r
 		status = choose_labels(data, request, err);
 	if (status != MB_OK)
 		return status;
+	report_unused_scope(&data->rows);
 	tagged_rows_leakage(&data->rows, &data->shared_keys, &data->shared_texts);
 	warn_leakage(data, request);
 	report_note("Parts: %s training, %s validation, %s test rows; %d tags",

@@ -101,25 +101,26 @@ typedef struct search
 } search;
 
 static mb_status
-run_path(search *s, fit_imbalance imbalance, const int64_t *support, mb_error *err)
+run_path(search *s, fit_imbalance imbalance, const int64_t *support, const int64_t *judged, mb_error *err)
 {
 	size_t L = s->n_tags, H = s->n_features;
 	size_t n_parameters = L * (H + 1);
 	double *parameters = allocate(n_parameters, sizeof(double));
 	float *positive_weight = allocate(L, sizeof(float));
-	int first = s->options->l2 > 0 ? GRID - 1 : 0;
+	int first = s->options->l2 > 0 ? GRID - 1 : 0, worse = 0;
+	double path_best = -1;
 	mb_status status = MB_OK;
 	size_t l, i;
 	int g;
 
 	for (l = 0; l < L; l++)
 	{
-		double positives = (double) support[l], negatives = (double) s->training->n - positives;
+		double positives = (double) support[l], negatives = (double) judged[l] - positives;
 		double v = imbalance == IMBALANCE_POS_WEIGHT && positives > 0 ? sqrt(negatives / positives) : 1;
 
 		v = v < 1 ? 1 : v > FIT_MAX_POS_WEIGHT ? FIT_MAX_POS_WEIGHT : v;
 		positive_weight[l] = (float) v;
-		parameters[L * H + l] = fit_log_prior(support[l], (int64_t) s->training->n) + log(v);
+		parameters[L * H + l] = fit_log_prior(support[l], judged[l]) + log(v);
 	}
 	for (g = first; g < GRID && status == MB_OK; g++)
 	{
@@ -128,11 +129,12 @@ run_path(search *s, fit_imbalance imbalance, const int64_t *support, mb_error *e
 		lbfgs_result done;
 		head_problem *problem;
 		double log_loss = 0;
+		size_t pairs = 0;
 
 		trial->imbalance = imbalance;
 		trial->l2 = s->options->l2 > 0 ? s->options->l2 : l2_grid[g];
-		problem = head_problem_create(s->x_training, s->training->labels, positive_weight, trial->l2, s->training->n, H,
-									  L, s->options->n_threads);
+		problem = head_problem_create(s->x_training, s->training->labels, s->training->known, positive_weight, trial->l2,
+									  s->training->n, H, L, s->options->n_threads);
 		status = lbfgs_minimize(parameters, n_parameters, head_problem_evaluate, problem, &how, &done, err);
 		head_problem_destroy(problem);
 		if (status != MB_OK)
@@ -141,14 +143,17 @@ run_path(search *s, fit_imbalance imbalance, const int64_t *support, mb_error *e
 		trial->converged = done.converged;
 		trial->training_loss = done.loss;
 		validation_scores(s->scores, parameters, s->x_validation, s->validation->n, H, L);
-		trial->validation_macro_ap = metrics_macro_ap(s->scores, s->validation->labels, s->validation->n, L);
+		trial->validation_macro_ap = metrics_macro_ap(s->scores, s->validation->labels, s->validation->known, s->validation->n, L);
 		for (i = 0; i < s->validation->n * L; i++)
 		{
 			double z = (double) s->scores[i] - log((double) positive_weight[i % L]);
 
+			if (s->validation->known != NULL && s->validation->known[i] == 0)
+				continue;
+			pairs++;
 			log_loss += softplus(z) - (s->validation->labels[i] != 0 ? z : 0);
 		}
-		trial->validation_log_loss = log_loss / (double) (s->validation->n * L);
+		trial->validation_log_loss = pairs > 0 ? log_loss / (double) pairs : 0;
 		if (s->result->chosen < 0 ||
 			trial->validation_macro_ap > s->result->trials[s->result->chosen].validation_macro_ap)
 		{
@@ -162,6 +167,10 @@ run_path(search *s, fit_imbalance imbalance, const int64_t *support, mb_error *e
 		s->result->n_trials++;
 		if (s->options->progress != NULL)
 			s->options->progress(s->options->progress_arg, s->result->n_trials, s->n_planned);
+		worse = trial->validation_macro_ap > path_best ? 0 : worse + 1;
+		path_best = fmax(path_best, trial->validation_macro_ap);
+		if (s->options->patience > 0 && worse >= s->options->patience)
+			break;
 	}
 	free(parameters);
 	free(positive_weight);
@@ -190,8 +199,8 @@ fold_standardisation(fit_result *result, const double *parameters, const double 
 	}
 }
 
-static void
-calibrate(fit_result *result, const fit_rows *validation, float *scores, size_t n_features, size_t n_tags)
+void
+fit_calibrate(fit_result *result, const fit_rows *validation, float *scores, size_t n_features, size_t n_tags)
 {
 	size_t l, h, i;
 
@@ -200,7 +209,8 @@ calibrate(fit_result *result, const fit_rows *validation, float *scores, size_t 
 	{
 		double a, c;
 
-		platt_fit(scores + l, validation->labels + l, validation->n, n_tags, PLATT_PRIOR, &a, &c);
+		platt_fit(scores + l, validation->labels + l, validation->known != NULL ? validation->known + l : NULL,
+				  validation->n, n_tags, PLATT_PRIOR, &a, &c);
 		result->platt_slope[l] = a;
 		result->platt_intercept[l] = c;
 		for (h = 0; h < n_features; h++)
@@ -210,8 +220,20 @@ calibrate(fit_result *result, const fit_rows *validation, float *scores, size_t 
 	head_forward(scores, result->weight, result->bias, validation->features, validation->n, n_features, n_tags);
 	for (i = 0; i < validation->n * n_tags; i++)
 		scores[i] = (float) sigmoid((double) scores[i]);
-	thresholds_calibrate(scores, validation->labels, validation->n, n_tags, result->thresholds,
+	thresholds_calibrate(scores, validation->labels, validation->known, validation->n, n_tags, result->thresholds,
 						 &result->global_threshold);
+}
+
+void
+fit_result_init(fit_result *result, size_t n_features, size_t n_tags)
+{
+	memset(result, 0, sizeof(*result));
+	result->weight = allocate(n_tags * n_features, sizeof(float));
+	result->bias = allocate(n_tags, sizeof(float));
+	result->thresholds = allocate(n_tags, sizeof(float));
+	result->platt_slope = allocate(n_tags, sizeof(double));
+	result->platt_intercept = allocate(n_tags, sizeof(double));
+	result->chosen = -1;
 }
 
 mb_status
@@ -220,21 +242,21 @@ fit_head(fit_result *result, const fit_rows *training, const fit_rows *validatio
 {
 	double *mean = allocate(n_features * 2, sizeof(double));
 	double *deviation = mean + n_features;
-	int64_t *support = allocate(n_tags, sizeof(int64_t));
+	int64_t *support = allocate(n_tags * 2, sizeof(int64_t));
+	int64_t *judged = support + n_tags; /* training rows of which is known whether they have the tag */
 	search s = {0};
 	mb_status status = MB_OK;
 	size_t i, l;
 
-	memset(result, 0, sizeof(*result));
-	result->weight = allocate(n_tags * n_features, sizeof(float));
-	result->bias = allocate(n_tags, sizeof(float));
-	result->thresholds = allocate(n_tags, sizeof(float));
-	result->platt_slope = allocate(n_tags, sizeof(double));
-	result->platt_intercept = allocate(n_tags, sizeof(double));
-	result->chosen = -1;
+	fit_result_init(result, n_features, n_tags);
 	for (i = 0; i < training->n; i++)
 		for (l = 0; l < n_tags; l++)
-			support[l] += training->labels[i * n_tags + l] != 0;
+		{
+			bool is_known = training->known == NULL || training->known[i * n_tags + l] != 0;
+
+			judged[l] += is_known;
+			support[l] += is_known && training->labels[i * n_tags + l] != 0;
+		}
 	standardisation(training, n_features, mean, deviation);
 	s.result = result;
 	s.training = training;
@@ -248,13 +270,13 @@ fit_head(fit_result *result, const fit_rows *training, const fit_rows *validatio
 	s.best = allocate(n_tags * (n_features + 1), sizeof(double));
 	s.n_planned = (options->imbalance == IMBALANCE_AUTO ? 2 : 1) * (options->l2 > 0 ? 1 : GRID);
 	if (options->imbalance != IMBALANCE_POS_WEIGHT)
-		status = run_path(&s, IMBALANCE_NONE, support, err);
+		status = run_path(&s, IMBALANCE_NONE, support, judged, err);
 	if (status == MB_OK && options->imbalance != IMBALANCE_NONE)
-		status = run_path(&s, IMBALANCE_POS_WEIGHT, support, err);
+		status = run_path(&s, IMBALANCE_POS_WEIGHT, support, judged, err);
 	if (status == MB_OK)
 	{
 		fold_standardisation(result, s.best, mean, deviation, n_features, n_tags);
-		calibrate(result, validation, s.scores, n_features, n_tags);
+		fit_calibrate(result, validation, s.scores, n_features, n_tags);
 	}
 	else
 		fit_result_release(result);

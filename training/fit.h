@@ -10,11 +10,12 @@
 
 #include "moviebert/status.h"
 
-/* Rows of one part, gathered: X [n,H], Y [n,L]. */
+/* Rows of one part, gathered: X [n,H], Y [n,L], and which of Y is known (NULL: all). */
 typedef struct fit_rows
 {
 	float *features;
 	uint8_t *labels;
+	uint8_t *known;
 	size_t n;
 } fit_rows;
 
@@ -37,6 +38,8 @@ typedef struct fit_options
 	int max_iterations;
 	int n_threads;
 	const mb_interrupt *interrupt;
+	/* Trials go from strong regularisation to weak; 0: all, else stop after so many in a row without a better one. */
+	int patience;
 	void (*progress)(void *arg, int trials_done, int trials); /* may be NULL */
 	void *progress_arg;
 } fit_options;
@@ -49,7 +52,7 @@ typedef struct fit_trial
 	bool converged;
 	double training_loss;
 	double validation_macro_ap;
-	double validation_log_loss; /* mean over rows and tags, before calibration */
+	double validation_log_loss; /* mean over known pairs, before calibration */
 } fit_trial;
 
 typedef struct fit_result
@@ -69,6 +72,14 @@ mb_status fit_head(fit_result *result, const fit_rows *training, const fit_rows 
 /* Whether the chosen strength is the grid's first or last, so that a better one may lie beyond; false with one trial. */
 bool fit_chosen_at_end(const fit_result *result);
 
+/*
+ * Platt scaling and thresholds of a head on the validation part, folded into its weights: what fit_head ends with.  scores
+ * [validation->n, L] become the calibrated ones.
+ */
+void fit_calibrate(fit_result *result, const fit_rows *validation, float *scores, size_t n_features, size_t n_tags);
+
+/* Room for a head's weights, thresholds and calibration; released by fit_result_release. */
+void fit_result_init(fit_result *result, size_t n_features, size_t n_tags);
 void fit_result_release(fit_result *result);
 
 /* log(p/(1-p)) with p = (n+ + 1) / (n + 2): the bias of a tag before anything is known of the text. */

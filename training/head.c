@@ -28,7 +28,8 @@ head_forward(float *logits, const float *weight, const float *bias, const float 
 }
 
 double
-head_loss(float *logits, const uint8_t *labels, const float *positive_weight, size_t n_rows, size_t n_tags)
+head_loss(float *logits, const uint8_t *labels, const uint8_t *known, const float *positive_weight, size_t n_rows,
+		  size_t n_tags)
 {
 	double loss = 0;
 	size_t i, l;
@@ -43,7 +44,9 @@ head_loss(float *logits, const uint8_t *labels, const float *positive_weight, si
 			float p_down = *z >= 0 ? small : 1.0f - small; /* sigmoid(-z) */
 			float v = positive_weight[l];
 
-			if (labels[i * n_tags + l] != 0)
+			if (known != NULL && known[i * n_tags + l] == 0)
+				*z = 0;
+			else if (labels[i * n_tags + l] != 0)
 			{
 				loss += (double) (v * (*z >= 0 ? soft : soft - *z));
 				*z = -v * p_down;
@@ -73,8 +76,8 @@ head_backward(float *dweight, float *dbias, const float *dlogits, const float *f
 
 double
 head_objective_reference(const double *weight, const double *bias, double *dweight, double *dbias,
-						 const float *features, const uint8_t *labels, const double *positive_weight, double lambda,
-						 size_t n_rows, size_t n_features, size_t n_tags)
+						 const float *features, const uint8_t *labels, const uint8_t *known,
+						 const double *positive_weight, double lambda, size_t n_rows, size_t n_features, size_t n_tags)
 {
 	double loss = 0, norm = 0;
 	size_t i, l, h;
@@ -90,6 +93,8 @@ head_objective_reference(const double *weight, const double *bias, double *dweig
 		{
 			double z = bias[l], y = labels[i * n_tags + l] != 0, dz;
 
+			if (known != NULL && known[i * n_tags + l] == 0)
+				continue;
 			for (h = 0; h < n_features; h++)
 				z += (double) features[i * n_features + h] * weight[l * n_features + h];
 			loss += positive_weight[l] * y * softplus(-z) + (1 - y) * softplus(z);
@@ -114,6 +119,7 @@ struct head_problem
 {
 	const float *features;
 	const uint8_t *labels;
+	const uint8_t *known;
 	const float *positive_weight;
 	double lambda;
 	size_t n_rows;
@@ -126,8 +132,8 @@ struct head_problem
 };
 
 head_problem *
-head_problem_create(const float *features, const uint8_t *labels, const float *positive_weight, double lambda,
-					size_t n_rows, size_t n_features, size_t n_tags, int n_threads)
+head_problem_create(const float *features, const uint8_t *labels, const uint8_t *known,
+					const float *positive_weight, double lambda, size_t n_rows, size_t n_features, size_t n_tags, int n_threads)
 {
 	head_problem *p = allocate(1, sizeof(*p));
 	size_t n_parameters = n_tags * (n_features + 1);
@@ -135,6 +141,7 @@ head_problem_create(const float *features, const uint8_t *labels, const float *p
 
 	p->features = features;
 	p->labels = labels;
+	p->known = known;
 	p->positive_weight = positive_weight;
 	p->lambda = lambda;
 	p->n_rows = n_rows;
@@ -167,7 +174,9 @@ evaluate_shard(void *arg, size_t job, int thread)
 
 	(void) thread;
 	head_forward(part->logits, p->parameters, p->parameters + n_weights, features, part->n, p->n_features, p->n_tags);
-	part->loss = head_loss(part->logits, p->labels + part->first * p->n_tags, p->positive_weight, part->n, p->n_tags);
+	part->loss = head_loss(part->logits, p->labels + part->first * p->n_tags,
+						   p->known != NULL ? p->known + part->first * p->n_tags : NULL, p->positive_weight, part->n,
+						   p->n_tags);
 	head_backward(part->gradient, part->gradient + n_weights, part->logits, features, part->n, p->n_features,
 				  p->n_tags);
 }

@@ -63,6 +63,52 @@ drop(label_set *set, const counted_tag *tag)
 	set->dropped[set->n_dropped++].support = tag->support;
 }
 
+/* Which labels each scope has. */
+static void
+map_scopes(label_set *set, const tagged_rows *rows)
+{
+	int32_t *label_of_word;
+	size_t s, w;
+	int32_t l, i;
+
+	if (rows->scope_texts.n == 0 || set->n == 0)
+		return;
+	set->scoped = allocate(rows->scope_texts.n * (size_t) set->n, 1);
+	label_of_word = allocate(rows->scope_words.n, sizeof(int32_t));
+	for (w = 0; w < rows->scope_words.n; w++)
+		label_of_word[w] = -1;
+	for (l = 0; l < set->n; l++)
+	{
+		int32_t word = dictionary_find(&rows->scope_words, set->names[l]);
+
+		if (word >= 0)
+			label_of_word[word] = l;
+	}
+	for (s = 0; s < rows->scope_texts.n; s++)
+		for (i = 0; i < rows->scopes[s].n_names; i++)
+		{
+			int32_t label = label_of_word[rows->scope_names[rows->scopes[s].names_at + (size_t) i]];
+
+			if (label >= 0)
+				set->scoped[s * (size_t) set->n + (size_t) label] = 1;
+		}
+	free(label_of_word);
+}
+
+size_t
+labels_unused_scope(const tagged_rows *rows, const char **first)
+{
+	size_t unused = 0, w;
+
+	for (w = 0; w < rows->scope_words.n; w++)
+		if (dictionary_find(&rows->tags, rows->scope_words.names[w]) < 0)
+		{
+			if (unused++ == 0 && first != NULL)
+				*first = rows->scope_words.names[w];
+		}
+	return unused;
+}
+
 void
 labels_select(label_set *set, const tagged_rows *rows, int64_t min_support, int32_t max_tags)
 {
@@ -82,6 +128,7 @@ labels_select(label_set *set, const tagged_rows *rows, int64_t min_support, int3
 		set->support[set->n] = counted[i].support;
 		set->label_of_tag[counted[i].tag] = set->n++;
 	}
+	map_scopes(set, rows);
 	free(counted);
 }
 
@@ -108,7 +155,32 @@ labels_of_model(label_set *set, const tagged_rows *rows, const char *const *name
 	for (i = 0; i < rows->tags.n; i++)
 		if (set->label_of_tag[counted[i].tag] < 0)
 			drop(set, &counted[i]);
+	map_scopes(set, rows);
 	free(counted);
+}
+
+void
+labels_of_row(uint8_t *values, uint8_t *known, const tagged_rows *rows, const label_set *set, size_t row)
+{
+	const tagged_row *of = &rows->rows[row];
+	size_t n = (size_t) set->n;
+	int32_t t;
+
+	memset(values, 0, n);
+	if (known != NULL && (of->scope == SCOPE_ALL || set->scoped == NULL))
+		memset(known, 1, n);
+	else if (known != NULL)
+		memcpy(known, set->scoped + (size_t) of->scope * n, n);
+	for (t = 0; t < of->n_tags; t++)
+	{
+		int32_t label = set->label_of_tag[rows->tag_ids[of->tags_at + (size_t) t]];
+
+		if (label < 0)
+			continue;
+		values[label] = 1;
+		if (known != NULL)
+			known[label] = 1;
+	}
 }
 
 void
@@ -117,28 +189,20 @@ labels_gather(fit_rows *out, const tagged_rows *rows, const label_set *set, cons
 {
 	size_t n_labels = (size_t) set->n;
 	size_t i, n = 0;
-	int32_t t;
 
 	for (i = 0; i < rows->n; i++)
 		n += all || rows->rows[i].part == part;
 	out->n = n;
 	out->features = features != NULL ? allocate(n * n_features, sizeof(float)) : NULL;
 	out->labels = allocate(n * n_labels, 1);
+	out->known = set->scoped != NULL ? allocate(n * n_labels, 1) : NULL;
 	for (i = 0, n = 0; i < rows->n; i++)
 	{
-		const tagged_row *row = &rows->rows[i];
-
-		if (!all && row->part != part)
+		if (!all && rows->rows[i].part != part)
 			continue;
 		if (features != NULL)
 			memcpy(out->features + n * n_features, features + i * n_features, n_features * sizeof(float));
-		for (t = 0; t < row->n_tags; t++)
-		{
-			int32_t label = set->label_of_tag[rows->tag_ids[row->tags_at + (size_t) t]];
-
-			if (label >= 0)
-				out->labels[n * n_labels + (size_t) label] = 1;
-		}
+		labels_of_row(out->labels + n * n_labels, out->known != NULL ? out->known + n * n_labels : NULL, rows, set, i);
 		n++;
 	}
 }
@@ -160,6 +224,7 @@ fit_rows_release(fit_rows *rows)
 {
 	free(rows->features);
 	free(rows->labels);
+	free(rows->known);
 	memset(rows, 0, sizeof(*rows));
 }
 
@@ -168,6 +233,7 @@ labels_release(label_set *set)
 {
 	free(set->names);
 	free(set->support);
+	free(set->scoped);
 	free(set->label_of_tag);
 	free(set->dropped);
 	memset(set, 0, sizeof(*set));

@@ -9,6 +9,9 @@
  * macro AP     mean over tags with support         micro AP   over all N*L pairs at once
  * P@k, R@k     mean over rows that have a tag: hits among the k best scores / k, / number of true tags; ties by tag
  * order ECE          15 equal bins of all N*L scores: sum of |mean score - share of true| * share of pairs in the bin
+ *
+ * known [N,L] says which pairs are known (NULL: all).  The others are as if they were not there: neither true nor
+ * predicted nor ranked; a row without a known pair is no row.
  */
 #ifndef MOVIEBERT_TOOL_METRICS_H
 #define MOVIEBERT_TOOL_METRICS_H
@@ -27,6 +30,7 @@ typedef struct f1_summary
 
 typedef struct tag_metrics
 {
+	int64_t known;     /* rows of which is known whether they have it */
 	int64_t support;   /* rows that have the tag */
 	int64_t predicted; /* rows with score >= threshold */
 	int64_t hits;      /* both */
@@ -39,6 +43,7 @@ typedef struct metrics
 {
 	int64_t rows;
 	int64_t rows_with_tags;
+	int64_t unknown; /* pairs */
 	int32_t tags;
 	int32_t tags_with_support;
 	f1_summary calibrated; /* at the given thresholds */
@@ -49,23 +54,24 @@ typedef struct metrics
 	tag_metrics *per_tag; /* [tags], owned */
 } metrics;
 
-void metrics_compute(metrics *m, const float *scores, const uint8_t *labels, const float *thresholds, size_t n_rows,
-					 size_t n_tags);
+void metrics_compute(metrics *m, const float *scores, const uint8_t *labels, const uint8_t *known,
+					 const float *thresholds, size_t n_rows, size_t n_tags);
 void metrics_release(metrics *m);
 
 /* F1 figures alone. per_tag may be NULL. */
 void metrics_f1(f1_summary *summary, tag_metrics *per_tag, const float *scores, const uint8_t *labels,
-				const float *thresholds, size_t n_rows, size_t n_tags);
+				const uint8_t *known, const float *thresholds, size_t n_rows, size_t n_tags);
 
 /* AP of one column; NAN if no label is set. */
-double metrics_average_precision(const float *scores, const uint8_t *labels, size_t n, size_t stride);
+double metrics_average_precision(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n,
+								 size_t stride);
 
 /* Mean AP over tags with support (0 if there is none). */
-double metrics_macro_ap(const float *scores, const uint8_t *labels, size_t n_rows, size_t n_tags);
+double metrics_macro_ap(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows, size_t n_tags);
 
-void metrics_at_k(const float *scores, const uint8_t *labels, size_t n_rows, size_t n_tags, size_t k, double *precision,
-				  double *recall);
+void metrics_at_k(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows, size_t n_tags,
+				  size_t k, double *precision, double *recall);
 
-double metrics_ece(const float *scores, const uint8_t *labels, size_t n);
+double metrics_ece(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n);
 
 #endif

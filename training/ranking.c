@@ -30,7 +30,7 @@ ranking_score(const ranking *order, size_t i)
 }
 
 void
-ranking_sort(ranking *order, const float *scores, const uint8_t *labels, size_t n, size_t stride)
+ranking_sort(ranking *order, const float *scores, const uint8_t *labels, const uint8_t *known, size_t n, size_t stride)
 {
 	size_t i;
 	int shift;
@@ -41,9 +41,11 @@ ranking_sort(ranking *order, const float *scores, const uint8_t *labels, size_t 
 		order->items = reallocate(order->items, n, sizeof(uint64_t));
 		order->spare = reallocate(order->spare, n, sizeof(uint64_t));
 	}
-	order->n = n;
+	order->n = 0;
 	for (i = 0; i < n; i++)
-		order->items[i] = (uint64_t) descending_bits(scores[i * stride]) << 1 | (labels[i * stride] != 0);
+		if (known == NULL || known[i * stride] != 0)
+			order->items[order->n++] = (uint64_t) descending_bits(scores[i * stride]) << 1 | (labels[i * stride] != 0);
+	n = order->n;
 	for (shift = 1; shift < 33; shift += 8)
 	{
 		size_t counts[257] = {0};

@@ -8,14 +8,15 @@
 #include "query_rows.h"
 #include "report.h"
 #include "sha256.h"
-#include "tag_array.h"
 
 typedef struct column_map
 {
 	int text;
 	int tags;
-	int key; /* -1: the text */
+	int key;   /* -1: the text */
+	int scope; /* -1: none */
 	bool tags_are_json;
+	bool scope_is_json;
 } column_map;
 
 static bool
@@ -24,11 +25,31 @@ is_array_type(Oid type)
 	return type == OID_TEXT_ARRAY || type == OID_NAME_ARRAY || type == OID_BPCHAR_ARRAY || type == OID_VARCHAR_ARRAY;
 }
 
+/* The column of an array of tags, and whether it is JSON. */
+static mb_status
+check_tags_column(PGconn *connection, const PGresult *result, int column, const char *option, bool *is_json,
+				  mb_error *err)
+{
+	Oid type = PQftype(result, column);
+
+	*is_json = type == OID_JSON || type == OID_JSONB;
+	if (*is_json || is_array_type(type))
+		return MB_OK;
+	mb_fail(err, MB_INVALID_ARGUMENT, "column \"%s\" is not an array of tags", PQfname(result, column));
+	detail_column_type(connection, result, column, err);
+	mb_hint(err,
+			is_text_type(type) ? "Use string_to_array(column, ',') for a list in one text, or ARRAY[column] for "
+								 "one tag a row; or name another column with --%s."
+							   : "Tags are text[], varchar[], json or jsonb: cast it in the query, or name another column "
+								 "with --%s.",
+			option);
+	return MB_INVALID_ARGUMENT;
+}
+
 static mb_status
 map_columns(PGconn *connection, const PGresult *result, const query_columns *columns, column_map *map, mb_error *err)
 {
 	mb_status status;
-	Oid type;
 
 	status = query_text_column(connection, result, columns->text, 0, &map->text, err);
 	if (status == MB_OK)
@@ -36,27 +57,19 @@ map_columns(PGconn *connection, const PGresult *result, const query_columns *col
 	map->key = -1;
 	if (status == MB_OK && columns->key != NULL)
 		status = query_column(result, "key", "key", columns->key, 0, &map->key, err);
-	if (status != MB_OK)
-		return status;
-	type = PQftype(result, map->tags);
-	map->tags_are_json = type == OID_JSON || type == OID_JSONB;
-	if (!map->tags_are_json && !is_array_type(type))
-	{
-		mb_fail(err, MB_INVALID_ARGUMENT, "column \"%s\" is not an array of tags", PQfname(result, map->tags));
-		detail_column_type(connection, result, map->tags, err);
-		mb_hint(err, is_text_type(type)
-						 ? "Use string_to_array(column, ',') for a list in one text, or ARRAY[column] for "
-						   "one tag a row; or name another column with --tags."
-						 : "Tags are text[], varchar[], json or jsonb: cast it in the query, or name another column "
-						   "with --tags.");
-		return MB_INVALID_ARGUMENT;
-	}
-	return MB_OK;
+	map->scope = -1;
+	if (status == MB_OK && columns->scope != NULL)
+		status = query_column(result, "scope", "scope", columns->scope, 0, &map->scope, err);
+	if (status == MB_OK)
+		status = check_tags_column(connection, result, map->tags, "tags", &map->tags_are_json, err);
+	if (status == MB_OK && map->scope >= 0)
+		status = check_tags_column(connection, result, map->scope, "scope", &map->scope_is_json, err);
+	return status;
 }
 
 void
 tagged_rows_add(tagged_rows *rows, const char *text, size_t text_size, const int32_t *tag_ids, int32_t n_tags,
-				row_part part, uint64_t key_hash)
+				int32_t scope, row_part part, uint64_t key_hash)
 {
 	unsigned char digest[SHA256_BYTES];
 	tagged_row *row;
@@ -81,6 +94,7 @@ tagged_rows_add(tagged_rows *rows, const char *text, size_t text_size, const int
 	row->text_size = text_size;
 	row->tags_at = rows->tags_used;
 	row->n_tags = n_tags;
+	row->scope = scope;
 	row->part = part;
 	row->key_hash = key_hash;
 	if (text_size > 0)
@@ -93,6 +107,33 @@ tagged_rows_add(tagged_rows *rows, const char *text, size_t text_size, const int
 	memcpy(row->text_hash, digest, TEXT_HASH_BYTES);
 }
 
+int32_t
+tagged_rows_scope(tagged_rows *rows, const char *text, const tag_array *names)
+{
+	size_t before = rows->scope_texts.n, i;
+	int32_t scope = dictionary_add(&rows->scope_texts, text);
+	tag_scope *added;
+
+	if (rows->scope_texts.n == before)
+		return scope;
+	if (rows->scope_texts.n > rows->scopes_capacity)
+	{
+		rows->scopes_capacity = rows->scopes_capacity == 0 ? 16 : rows->scopes_capacity * 2;
+		rows->scopes = reallocate(rows->scopes, rows->scopes_capacity, sizeof(tag_scope));
+	}
+	while (rows->scope_names_used + names->n > rows->scope_names_capacity)
+	{
+		rows->scope_names_capacity = rows->scope_names_capacity == 0 ? 256 : rows->scope_names_capacity * 2;
+		rows->scope_names = reallocate(rows->scope_names, rows->scope_names_capacity, sizeof(int32_t));
+	}
+	added = &rows->scopes[scope];
+	added->names_at = rows->scope_names_used;
+	added->n_names = (int32_t) names->n;
+	for (i = 0; i < names->n; i++)
+		rows->scope_names[rows->scope_names_used++] = dictionary_add(&rows->scope_words, tag_array_at(names, i));
+	return scope;
+}
+
 /* Buffers reused from row to row. */
 typedef struct row_reader
 {
@@ -101,6 +142,7 @@ typedef struct row_reader
 	const part_rule *rule;
 	column_map map;
 	tag_array array;
+	tag_array scope;
 	int32_t *ids;
 	size_t ids_capacity;
 } row_reader;
@@ -121,6 +163,32 @@ is_json_null(const char *json)
 	return strncmp(json, "null", 4) == 0 && json[4 + strspn(json + 4, " \t\n\r")] == '\0';
 }
 
+/* The number of the row's scope; its names are looked at once for each that is different. */
+static mb_status
+read_scope(row_reader *reader, const PGresult *result, int64_t number, int32_t *scope, mb_error *err)
+{
+	const column_map *map = &reader->map;
+	const char *text;
+	mb_status status = MB_OK;
+
+	*scope = SCOPE_ALL;
+	if (map->scope < 0 || PQgetisnull(result, 0, map->scope))
+		return MB_OK;
+	text = PQgetvalue(result, 0, map->scope);
+	if (map->scope_is_json && is_json_null(text))
+		return MB_OK;
+	if (dictionary_find(&reader->rows->scope_texts, text) < 0)
+		status = (map->scope_is_json ? tag_array_parse_json : tag_array_parse)(
+			&reader->scope, text, (size_t) PQgetlength(result, 0, map->scope), err);
+	if (status != MB_OK)
+	{
+		add_row_number(err, number);
+		return status;
+	}
+	*scope = tagged_rows_scope(reader->rows, text, &reader->scope);
+	return MB_OK;
+}
+
 static mb_status
 read_row(void *arg, const PGresult *result, int64_t number, mb_error *err)
 {
@@ -130,7 +198,7 @@ read_row(void *arg, const PGresult *result, int64_t number, mb_error *err)
 	const column_map *map = &reader->map;
 	const char *text, *key;
 	size_t text_size, key_size, i;
-	int32_t n_ids = 0;
+	int32_t n_ids = 0, scope;
 	uint64_t key_hash;
 	mb_status status;
 
@@ -159,6 +227,10 @@ read_row(void *arg, const PGresult *result, int64_t number, mb_error *err)
 		add_row_number(err, number);
 		return status;
 	}
+	status = read_scope(reader, result, number, &scope, err);
+	if (status != MB_OK)
+		return status;
+	counts->scoped += scope != SCOPE_ALL;
 	counts->null_elements += (int64_t) reader->array.nulls;
 	if (reader->array.n > reader->ids_capacity)
 	{
@@ -198,7 +270,7 @@ read_row(void *arg, const PGresult *result, int64_t number, mb_error *err)
 	}
 	key_hash = split_hash(reader->rule->seed, key, key_size);
 	counts->used++;
-	tagged_rows_add(rows, text, text_size, reader->ids, n_ids,
+	tagged_rows_add(rows, text, text_size, reader->ids, n_ids, scope,
 					reader->rule->by_hash ? split_part(key_hash, reader->rule->validation, reader->rule->test)
 										  : reader->rule->part,
 					key_hash);
@@ -216,6 +288,7 @@ tagged_rows_read(tagged_rows *rows, PGconn *connection, const char *sql, const q
 	memset(&rows->counts, 0, sizeof(rows->counts));
 	status = query_rows_read(connection, sql, &handler, silent, err);
 	tag_array_release(&reader.array);
+	tag_array_release(&reader.scope);
 	free(reader.ids);
 	return status;
 }
@@ -293,6 +366,7 @@ tagged_rows_report(const row_counts *counts, const char *what)
 	report_count(counts->no_tags, "used as rows without any tag: the array is empty");
 	report_count(counts->null_key, "used, split by their text: the key is NULL");
 	report_count(counts->null_elements, "tags ignored: NULL or an empty string");
+	report_count(counts->scoped, "used with some tags unknown: those outside their scope");
 	report_count(counts->repeated_tags, "tags counted once: repeated in their row");
 }
 
@@ -302,6 +376,10 @@ tagged_rows_release(tagged_rows *rows)
 	free(rows->rows);
 	free(rows->texts);
 	free(rows->tag_ids);
+	free(rows->scopes);
+	free(rows->scope_names);
+	dictionary_release(&rows->scope_texts);
+	dictionary_release(&rows->scope_words);
 	dictionary_release(&rows->tags);
 	memset(rows, 0, sizeof(*rows));
 }

@@ -12,8 +12,11 @@
 #include "dictionary.h"
 #include "moviebert/infer.h"
 #include "split.h"
+#include "tag_array.h"
 
 #define TEXT_HASH_BYTES 16
+
+#define SCOPE_ALL (-1)
 
 typedef struct tagged_row
 {
@@ -21,6 +24,7 @@ typedef struct tagged_row
 	size_t text_size;
 	size_t tags_at; /* in tag_ids */
 	int32_t n_tags;
+	int32_t scope; /* in scopes; SCOPE_ALL: every tag that the row does not have is known to be absent */
 	row_part part;
 	uint64_t key_hash;
 	unsigned char text_hash[TEXT_HASH_BYTES]; /* first bytes of the text's SHA-256 */
@@ -38,7 +42,18 @@ typedef struct row_counts
 	int64_t null_key;      /* used, split by their text */
 	int64_t null_elements; /* NULL or empty strings among the tags, ignored */
 	int64_t repeated_tags; /* the same tag twice in one row, counted once */
+	int64_t scoped;        /* used, with a scope: of the tags outside it nothing is known */
 } row_counts;
+
+/*
+ * The tags that a row's source could have given.  Rows of one catalogue have the same, so each is kept once.  A tag that
+ * is in the scope and not in the row is absent; of one outside it nothing is known.
+ */
+typedef struct tag_scope
+{
+	size_t names_at; /* in scope_names: numbers in scope_words */
+	int32_t n_names;
+} tag_scope;
 
 typedef struct tagged_rows
 {
@@ -52,6 +67,13 @@ typedef struct tagged_rows
 	size_t tags_used;
 	size_t tags_capacity;
 	dictionary tags;
+	dictionary scope_texts; /* a scope's array as the server wrote it -> its number */
+	dictionary scope_words; /* the tags' names in scopes */
+	tag_scope *scopes;      /* [scope_texts.n] */
+	size_t scopes_capacity;
+	int32_t *scope_names;
+	size_t scope_names_used;
+	size_t scope_names_capacity;
 	row_counts counts;
 } tagged_rows;
 
@@ -60,6 +82,7 @@ typedef struct query_columns
 	const char *text; /* NULL: the first column */
 	const char *tags; /* NULL: the second */
 	const char *key;  /* NULL: the text itself */
+	const char *scope; /* NULL: of each row all is known */
 } query_columns;
 
 /* Puts rows into parts: all into one, or by hash. */
@@ -81,7 +104,10 @@ mb_status tagged_rows_read(tagged_rows *rows, PGconn *connection, const char *sq
 
 /* Adds one row; for tests and for readers other than a connection. */
 void tagged_rows_add(tagged_rows *rows, const char *text, size_t text_size, const int32_t *tag_ids, int32_t n_tags,
-					 row_part part, uint64_t key_hash);
+					 int32_t scope, row_part part, uint64_t key_hash);
+
+/* The number of the scope with these names; text tells scopes apart. */
+int32_t tagged_rows_scope(tagged_rows *rows, const char *text, const tag_array *names);
 
 /* Keys, and texts, that appear in more than one part. */
 void tagged_rows_leakage(const tagged_rows *rows, int64_t *keys, int64_t *texts);

@@ -17,12 +17,12 @@ threshold_by_hand(void **state)
 	const float scores[] = {0.9f, 0.8f, 0.6f, 0.4f, 0.2f};
 	const uint8_t labels[] = {1, 1, 0, 1, 0};
 	const uint8_t none[5] = {0};
-	double f1, threshold = threshold_best_f1(scores, labels, 5, 1, &f1);
+	double f1, threshold = threshold_best_f1(scores, labels, NULL, 5, 1, &f1);
 
 	(void) state;
 	assert_true(fabs(threshold - 0.3) < 1e-6);
 	assert_true(fabs(f1 - 6.0 / 7) < 1e-12);
-	assert_true(isnan(threshold_best_f1(scores, none, 5, 1, &f1)) && f1 == 0);
+	assert_true(isnan(threshold_best_f1(scores, none, NULL, 5, 1, &f1)) && f1 == 0);
 }
 
 static void
@@ -30,7 +30,7 @@ threshold_never_splits_ties(void **state)
 {
 	const float scores[] = {0.7f, 0.7f, 0.7f, 0.1f};
 	const uint8_t labels[] = {1, 0, 1, 0};
-	double f1, threshold = threshold_best_f1(scores, labels, 4, 1, &f1);
+	double f1, threshold = threshold_best_f1(scores, labels, NULL, 4, 1, &f1);
 
 	(void) state;
 	assert_true(threshold > 0.1 && threshold <= 0.7);
@@ -59,7 +59,7 @@ threshold_is_the_best(void **state)
 			labels[i] = (seed >> 10 & 3) == 0;
 			support += labels[i];
 		}
-		threshold = threshold_best_f1(scores, labels, (size_t) n, 1, &f1);
+		threshold = threshold_best_f1(scores, labels, NULL, (size_t) n, 1, &f1);
 		if (support == 0)
 			continue;
 		for (j = -1; j < n; j++)
@@ -102,8 +102,8 @@ thresholds_shrink(void **state)
 		scores[i * 2 + 1] = (float) i / ROWS * 0.2f;
 		labels[i * 2 + 1] = i >= 195; /* five rows */
 	}
-	thresholds_calibrate(scores, labels, ROWS, 2, thresholds, &global);
-	own = threshold_best_f1(scores + 1, labels + 1, ROWS, 2, NULL);
+	thresholds_calibrate(scores, labels, NULL, ROWS, 2, thresholds, &global);
+	own = threshold_best_f1(scores + 1, labels + 1, NULL, ROWS, 2, NULL);
 	print_message("global %.3f, tags %.3f %.3f, the rare tag alone %.3f\n", global, (double) thresholds[0],
 				  (double) thresholds[1], own);
 	assert_true(fabs((double) thresholds[0] - (100.0 / 120 * 0.4975 + 20.0 / 120 * global)) < 1e-3);
@@ -131,16 +131,16 @@ platt_recovers(void **state)
 		seed = seed * 1664525u + 1013904223u;
 		labels[i] = (double) (seed >> 8) / 16777216.0 < sigmoid(0.5 * (double) logits[i] - 1);
 	}
-	platt_fit(logits, labels, ROWS, 1, PLATT_PRIOR, &a, &c);
+	platt_fit(logits, labels, NULL, ROWS, 1, PLATT_PRIOR, &a, &c);
 	print_message("a %.3f (0.5), c %.3f (-1)\n", a, c);
 	assert_true(fabs(a - 0.5) < 0.03 && fabs(c + 1) < 0.05);
 	/* without rows, nothing is changed */
-	platt_fit(logits, labels, 0, 1, PLATT_PRIOR, &a, &c);
+	platt_fit(logits, labels, NULL, 0, 1, PLATT_PRIOR, &a, &c);
 	assert_true(a == 1 && c == 0);
 	/* scores that rank the wrong way round are never turned over */
 	for (i = 0; i < 1000; i++)
 		labels[i] = logits[i] < 0;
-	platt_fit(logits, labels, 1000, 1, PLATT_PRIOR, &a, &c);
+	platt_fit(logits, labels, NULL, 1000, 1, PLATT_PRIOR, &a, &c);
 	assert_true(a > 0);
 	free(logits);
 	free(labels);

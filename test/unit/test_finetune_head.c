@@ -78,7 +78,7 @@ gradient_is_the_derivative(void **state)
 
 	(void) state;
 	make_problem(&p);
-	head_objective_reference(p.w, p.b, dw, db, p.x, p.y, p.v, lambda, N, H, L);
+	head_objective_reference(p.w, p.b, dw, db, p.x, p.y, NULL, p.v, lambda, N, H, L);
 	for (i = 0; i < L * H + L; i++)
 	{
 		double *at = i < L * H ? &p.w[i] : &p.b[i - L * H];
@@ -86,9 +86,9 @@ gradient_is_the_derivative(void **state)
 		double saved = *at, up, down, difference;
 
 		*at = saved + step;
-		up = head_objective_reference(p.w, p.b, ignored_w, ignored_b, p.x, p.y, p.v, lambda, N, H, L);
+		up = head_objective_reference(p.w, p.b, ignored_w, ignored_b, p.x, p.y, NULL, p.v, lambda, N, H, L);
 		*at = saved - step;
-		down = head_objective_reference(p.w, p.b, ignored_w, ignored_b, p.x, p.y, p.v, lambda, N, H, L);
+		down = head_objective_reference(p.w, p.b, ignored_w, ignored_b, p.x, p.y, NULL, p.v, lambda, N, H, L);
 		*at = saved;
 		difference = fabs((up - down) / (2 * step) - analytic);
 		if (difference > worst)
@@ -115,14 +115,68 @@ fast_equals_plain(void **state)
 		v[i] = (float) p.v[i];
 		p.v[i] = (double) v[i];
 	}
-	plain_loss = head_objective_reference(p.w, p.b, dw, db, p.x, p.y, p.v, 0.01, N, H, L);
+	plain_loss = head_objective_reference(p.w, p.b, dw, db, p.x, p.y, NULL, p.v, 0.01, N, H, L);
 	memcpy(parameters, p.w, sizeof(p.w));
 	memcpy(parameters + L * H, p.b, sizeof(p.b));
-	fast = head_problem_create(p.x, p.y, v, 0.01, N, H, L, 2);
+	fast = head_problem_create(p.x, p.y, NULL, v, 0.01, N, H, L, 2);
 	fast_loss = head_problem_evaluate(fast, parameters, gradient);
 	head_problem_destroy(fast);
 	print_message("loss %.9f plain, %.9f fast\n", plain_loss, fast_loss);
 	assert_true(fabs(plain_loss - fast_loss) < 1e-5);
+	for (i = 0; i < L * H; i++)
+		assert_true(fabs(dw[i] - gradient[i]) < 1e-5);
+	for (i = 0; i < L; i++)
+		assert_true(fabs(db[i] - gradient[L * H + i]) < 1e-5);
+}
+
+/* Pairs that are not known: no loss, no gradient, whatever their labels are; plain, fast and by differences alike. */
+static void
+unknown_pairs_teach_nothing(void **state)
+{
+	problem p;
+	uint8_t known[N * L], other[N * L];
+	float v[L];
+	double dw[L * H], db[L], other_dw[L * H], other_db[L], parameters[L * H + L], gradient[L * H + L];
+	head_problem *fast;
+	double loss, again, up, down;
+	int i;
+
+	(void) state;
+	make_problem(&p);
+	for (i = 0; i < L; i++)
+	{
+		v[i] = (float) p.v[i];
+		p.v[i] = (double) v[i];
+	}
+	for (i = 0; i < N * L; i++)
+	{
+		known[i] = uniform() < 0.6;
+		other[i] = known[i] ? p.y[i] : !p.y[i];
+	}
+	loss = head_objective_reference(p.w, p.b, dw, db, p.x, p.y, known, p.v, 0.01, N, H, L);
+	again = head_objective_reference(p.w, p.b, other_dw, other_db, p.x, other, known, p.v, 0.01, N, H, L);
+	assert_true(loss == again);
+	assert_memory_equal(dw, other_dw, sizeof(dw));
+	assert_memory_equal(db, other_db, sizeof(db));
+	assert_true(loss < head_objective_reference(p.w, p.b, other_dw, other_db, p.x, p.y, NULL, p.v, 0.01, N, H, L));
+	for (i = 0; i < L; i++)
+	{
+		double saved = p.b[i];
+
+		p.b[i] = saved + 1e-5;
+		up = head_objective_reference(p.w, p.b, other_dw, other_db, p.x, p.y, known, p.v, 0.01, N, H, L);
+		p.b[i] = saved - 1e-5;
+		down = head_objective_reference(p.w, p.b, other_dw, other_db, p.x, p.y, known, p.v, 0.01, N, H, L);
+		p.b[i] = saved;
+		assert_true(fabs((up - down) / 2e-5 - db[i]) < 1e-8);
+	}
+	memcpy(parameters, p.w, sizeof(p.w));
+	memcpy(parameters + L * H, p.b, sizeof(p.b));
+	fast = head_problem_create(p.x, other, known, v, 0.01, N, H, L, 2);
+	again = head_problem_evaluate(fast, parameters, gradient);
+	head_problem_destroy(fast);
+	print_message("loss of the known pairs %.9f plain, %.9f fast\n", loss, again);
+	assert_true(fabs(loss - again) < 1e-5);
 	for (i = 0; i < L * H; i++)
 		assert_true(fabs(dw[i] - gradient[i]) < 1e-5);
 	for (i = 0; i < L; i++)
@@ -138,7 +192,7 @@ loss_survives_large_logits(void **state)
 	double loss;
 
 	(void) state;
-	loss = head_loss(logits, labels, v, 4, 1);
+	loss = head_loss(logits, labels, NULL, v, 4, 1);
 	assert_true(fabs(loss - 400) < 1e-3);
 	assert_true(logits[0] == 0.0f && logits[1] == 0.0f);
 	assert_true(logits[2] == 1.0f && logits[3] == -1.0f);
@@ -196,6 +250,7 @@ make_rows(fit_rows *rows, size_t n, size_t h, size_t tags)
 	rows->n = n;
 	rows->features = calloc(n * h, sizeof(float));
 	rows->labels = calloc(n * tags, 1);
+	rows->known = NULL;
 	for (i = 0; i < n; i++)
 	{
 		for (j = 0; j < h; j++)
@@ -218,7 +273,7 @@ fit_recovers_a_law(void **state)
 {
 	const size_t h = 6, tags = 4;
 	fit_rows training, validation, fresh;
-	fit_options how = {IMBALANCE_AUTO, 0, 300, 2, NULL, NULL, NULL};
+	fit_options how = {IMBALANCE_AUTO, 0, 300, 2, NULL, 0, NULL, NULL};
 	fit_result fit, again;
 	float *scores;
 	metrics m;
@@ -238,7 +293,7 @@ fit_recovers_a_law(void **state)
 	head_forward(scores, fit.weight, fit.bias, fresh.features, fresh.n, h, tags);
 	for (i = 0; i < fresh.n * tags; i++)
 		scores[i] = (float) sigmoid((double) scores[i]);
-	metrics_compute(&m, scores, fresh.labels, fit.thresholds, fresh.n, tags);
+	metrics_compute(&m, scores, fresh.labels, NULL, fit.thresholds, fresh.n, tags);
 	print_message("fresh rows: macro AP %.3f, ECE %.4f\n", m.macro_ap, m.ece);
 	assert_true(m.per_tag[0].average_precision > 0.75);
 	assert_true(m.ece < 0.02);
@@ -261,6 +316,49 @@ fit_recovers_a_law(void **state)
 	free_rows(&fresh);
 }
 
+/* Where half of the rows know nothing of a tag, and lie about it, the fit is that of the other half. */
+static void
+fit_looks_at_known_pairs(void **state)
+{
+	const size_t h = 6, tags = 4;
+	fit_rows training, validation;
+	fit_options how = {IMBALANCE_NONE, 1e-3, 300, 1, NULL, 0, NULL, NULL};
+	fit_result honest, lied;
+	mb_error err;
+	size_t i;
+
+	(void) state;
+	make_rows(&training, 3000, h, tags);
+	make_rows(&validation, 1500, h, tags);
+	training.known = malloc(training.n * tags);
+	validation.known = malloc(validation.n * tags);
+	memset(training.known, 1, training.n * tags);
+	memset(validation.known, 1, validation.n * tags);
+	for (i = 0; i < training.n; i++)
+		training.known[i * tags] = i % 2 == 0;
+	for (i = 0; i < validation.n; i++)
+		validation.known[i * tags] = i % 3 == 0;
+	assert_int_equal(fit_head(&honest, &training, &validation, h, tags, &how, &err), MB_OK);
+	for (i = 0; i < training.n; i++)
+		if (!training.known[i * tags])
+			training.labels[i * tags] = !training.labels[i * tags];
+	for (i = 0; i < validation.n; i++)
+		if (!validation.known[i * tags])
+			validation.labels[i * tags] = !validation.labels[i * tags];
+	assert_int_equal(fit_head(&lied, &training, &validation, h, tags, &how, &err), MB_OK);
+	print_message("weight %.3f, with lies in unknown places %.3f\n", (double) honest.weight[0], (double) lied.weight[0]);
+	assert_memory_equal(honest.weight, lied.weight, tags * h * sizeof(float));
+	assert_memory_equal(honest.bias, lied.bias, tags * sizeof(float));
+	assert_memory_equal(honest.thresholds, lied.thresholds, tags * sizeof(float));
+	assert_true(honest.trials[0].validation_log_loss == lied.trials[0].validation_log_loss);
+	fit_result_release(&honest);
+	fit_result_release(&lied);
+	free(training.known);
+	free(validation.known);
+	free_rows(&training);
+	free_rows(&validation);
+}
+
 static void
 log_prior(void **state)
 {
@@ -275,8 +373,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gradient_is_the_derivative), cmocka_unit_test(fast_equals_plain),
+		cmocka_unit_test(unknown_pairs_teach_nothing),
 		cmocka_unit_test(loss_survives_large_logits), cmocka_unit_test(lbfgs_finds_the_minimum),
-		cmocka_unit_test(fit_recovers_a_law),         cmocka_unit_test(log_prior)};
+		cmocka_unit_test(fit_recovers_a_law),         cmocka_unit_test(fit_looks_at_known_pairs),
+		        cmocka_unit_test(log_prior)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,7 +36,7 @@ by_hand(void **state)
 	metrics m;
 
 	(void) state;
-	metrics_compute(&m, scores, labels, thresholds, 3, 2);
+	metrics_compute(&m, scores, labels, NULL, thresholds, 3, 2);
 	assert_int_equal(m.rows_with_tags, 3);
 	assert_near(m.calibrated.micro_precision, 2.0 / 3, 1e-12, "micro precision");
 	assert_near(m.calibrated.micro_recall, 2.0 / 3, 1e-12, "micro recall");
@@ -62,9 +62,9 @@ ties_are_one_step(void **state)
 	const uint8_t a[] = {1, 0, 0, 0}, b[] = {0, 0, 0, 1}, none[] = {0, 0, 0, 0};
 
 	(void) state;
-	assert_near(metrics_average_precision(scores, a, 4, 1), 0.25, 1e-12, "AP, positive first");
-	assert_near(metrics_average_precision(scores, b, 4, 1), 0.25, 1e-12, "AP, positive last");
-	assert_true(isnan(metrics_average_precision(scores, none, 4, 1)));
+	assert_near(metrics_average_precision(scores, a, NULL, 4, 1), 0.25, 1e-12, "AP, positive first");
+	assert_near(metrics_average_precision(scores, b, NULL, 4, 1), 0.25, 1e-12, "AP, positive last");
+	assert_true(isnan(metrics_average_precision(scores, none, NULL, 4, 1)));
 }
 
 static void
@@ -77,7 +77,7 @@ ranking_orders_all_floats(void **state)
 	size_t i;
 
 	(void) state;
-	ranking_sort(&order, scores, labels, 8, 1);
+	ranking_sort(&order, scores, labels, NULL, 8, 1);
 	for (i = 0; i < 8; i++)
 		assert_true(ranking_score(&order, i) == expected[i]);
 	assert_true(ranking_label(&order, 0));
@@ -93,7 +93,7 @@ nothing_to_measure(void **state)
 	metrics m;
 
 	(void) state;
-	metrics_compute(&m, scores, labels, thresholds, 1, 1);
+	metrics_compute(&m, scores, labels, NULL, thresholds, 1, 1);
 	assert_near(m.calibrated.micro_f1, 0, 0, "micro F1 of nothing");
 	assert_near(m.macro_ap, 0, 0, "macro AP of nothing");
 	assert_int_equal(m.tags_with_support, 0);
@@ -113,10 +113,10 @@ perfect_calibration(void **state)
 		scores[i] = 0.3f;
 		labels[i] = i % 10 < 3;
 	}
-	assert_near(metrics_ece(scores, labels, 1000), 0, 1e-6, "ECE of honest scores");
+	assert_near(metrics_ece(scores, labels, NULL, 1000), 0, 1e-6, "ECE of honest scores");
 	for (i = 0; i < 1000; i++)
 		scores[i] = 0.9f;
-	assert_near(metrics_ece(scores, labels, 1000), 0.6, 1e-6, "ECE of boasting scores");
+	assert_near(metrics_ece(scores, labels, NULL, 1000), 0.6, 1e-6, "ECE of boasting scores");
 }
 
 static double
@@ -149,10 +149,15 @@ as_scikit_learn(void **state)
 		size_t n = (size_t) json_integer_value(json_object_get(one, "rows"));
 		size_t tags = (size_t) json_integer_value(json_object_get(one, "tags"));
 		float *scores = calloc(n * tags, sizeof(float)), *thresholds = calloc(tags, sizeof(float));
-		uint8_t *labels = calloc(n * tags, 1);
+		uint8_t *labels = calloc(n * tags, 1), *known = NULL;
+		const json_t *known_pairs = json_object_get(one, "known");
 		metrics m;
 		size_t i;
 
+		if (known_pairs != NULL)
+			known = calloc(n * tags, 1);
+		for (i = 0; known != NULL && i < n * tags; i++)
+			known[i] = (uint8_t) json_integer_value(json_array_get(known_pairs, i));
 		print_message("%s\n", json_string_value(json_object_get(one, "name")));
 		for (i = 0; i < n * tags; i++)
 		{
@@ -161,7 +166,7 @@ as_scikit_learn(void **state)
 		}
 		for (i = 0; i < tags; i++)
 			thresholds[i] = (float) json_number_value(json_array_get(json_object_get(one, "thresholds"), i));
-		metrics_compute(&m, scores, labels, thresholds, n, tags);
+		metrics_compute(&m, scores, labels, known, thresholds, n, tags);
 		check_f1(&m.calibrated, json_object_get(one, "calibrated"));
 		check_f1(&m.half, json_object_get(one, "half"));
 		for (i = 0; i < tags; i++)
@@ -185,6 +190,7 @@ as_scikit_learn(void **state)
 		free(scores);
 		free(thresholds);
 		free(labels);
+		free(known);
 	}
 	json_decref(root);
 }

@@ -208,7 +208,7 @@ add(tagged_rows *rows, const char *text, const char *key, row_part part, const c
 
 	for (i = 0; i < n; i++)
 		ids[i] = dictionary_add(&rows->tags, tags[i]);
-	tagged_rows_add(rows, text, strlen(text), ids, n, part, split_hash(1, key, strlen(key)));
+	tagged_rows_add(rows, text, strlen(text), ids, n, SCOPE_ALL, part, split_hash(1, key, strlen(key)));
 }
 
 static void
@@ -257,6 +257,45 @@ labels_by_support(void **state)
 	tagged_rows_release(&rows);
 }
 
+/* A tag outside a row's scope is unknown there, unless the row has it all the same. */
+static void
+labels_within_scopes(void **state)
+{
+	static const char *const drama[] = {"drama"}, *const both[] = {"drama", "war"};
+	static const char scope_text[] = "{drama,opera}";
+	tagged_rows rows = {0};
+	tag_array names = {0};
+	label_set set;
+	fit_rows part;
+	const char *unused = NULL;
+	mb_error err;
+	int32_t scope;
+
+	(void) state;
+	assert_int_equal(tag_array_parse(&names, scope_text, strlen(scope_text), &err), MB_OK);
+	scope = tagged_rows_scope(&rows, scope_text, &names);
+	assert_int_equal(tagged_rows_scope(&rows, scope_text, &names), scope);
+	assert_int_equal(rows.scope_texts.n, 1);
+	add(&rows, "all is known", "k1", PART_TRAINING, both, 2);
+	add(&rows, "drama or not", "k2", PART_TRAINING, drama, 0);
+	add(&rows, "war all the same", "k3", PART_TRAINING, both + 1, 1);
+	rows.rows[1].scope = rows.rows[2].scope = scope;
+	labels_select(&set, &rows, 1, 10);
+	assert_int_equal(set.n, 2);
+	assert_string_equal(set.names[0], "war");
+	assert_string_equal(set.names[1], "drama");
+	labels_gather(&part, &rows, &set, NULL, 0, PART_TRAINING, false);
+	assert_non_null(part.known);
+	assert_memory_equal(part.labels, ((uint8_t[]){1, 1, 0, 0, 1, 0}), 6);
+	assert_memory_equal(part.known, ((uint8_t[]){1, 1, 0, 1, 1, 1}), 6);
+	assert_int_equal(labels_unused_scope(&rows, &unused), 1);
+	assert_string_equal(unused, "opera");
+	fit_rows_release(&part);
+	labels_release(&set);
+	tag_array_release(&names);
+	tagged_rows_release(&rows);
+}
+
 static void
 suggestions(void **state)
 {
@@ -277,6 +316,7 @@ main(void)
 		cmocka_unit_test(split_is_fixed),       cmocka_unit_test(split_has_the_asked_shares),
 		cmocka_unit_test(dictionary_numbers),   cmocka_unit_test(arrays),
 		cmocka_unit_test(arrays_survive_noise), cmocka_unit_test(labels_by_support),
+		cmocka_unit_test(labels_within_scopes),
 		cmocka_unit_test(suggestions)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

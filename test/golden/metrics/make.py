@@ -74,6 +74,56 @@ def case(name, rng, n, tags, decimals, empty_tag=None):
     }
 
 
+def masked(name, rng, n, tags, decimals, share):
+    """Of each pair that is not known nothing counts: the definitions over what is left."""
+    one = case(name, rng, n, tags, decimals)
+    shape = (n, tags)
+    scores = np.array(one["scores"], dtype=np.float32).reshape(shape)
+    labels = np.array(one["labels"]).reshape(shape)
+    known = rng.random(shape) < share
+    known[1] = False
+    known[:, -1] &= rng.random(n) < 0.5
+    s = scores.astype(np.float64)
+
+    def f1s(guess):
+        rows = [f1_score(labels[i][known[i]], guess[i][known[i]], zero_division=0) for i in range(n) if known[i].any()]
+        tag = [f1_score(labels[:, l][known[:, l]], guess[:, l][known[:, l]], zero_division=0) for l in range(tags)]
+        y, g = labels[known], guess[known]
+        return {
+            "micro_precision": precision_score(y, g, zero_division=0),
+            "micro_recall": recall_score(y, g, zero_division=0),
+            "micro_f1": f1_score(y, g, zero_division=0),
+            "macro_f1": float(np.mean(tag)),
+            "samples_f1": float(np.mean(rows)),
+        }, [float(x) for x in tag]
+
+    def best(k):
+        precision, recall = [], []
+        for i in range(n):
+            y = labels[i][known[i]]
+            if not y.sum():
+                continue
+            first = np.argsort(-s[i][known[i]], kind="stable")[:k]
+            precision.append(y[first].sum() / k)
+            recall.append(y[first].sum() / y.sum())
+        return float(np.mean(precision)), float(np.mean(recall))
+
+    per_tag = []
+    for l in range(tags):
+        y = labels[:, l][known[:, l]]
+        per_tag.append(average_precision_score(y, s[:, l][known[:, l]]) if y.any() else None)
+    one["known"] = [int(x) for x in known.ravel()]
+    one["calibrated"], one["per_tag_f1"] = f1s((scores >= np.array(one["thresholds"], dtype=np.float32)).astype(int))
+    one["half"], _ = f1s((scores >= 0.5).astype(int))
+    one["per_tag_ap"] = per_tag
+    one["macro_ap"] = float(np.mean([p for p in per_tag if p is not None]))
+    one["micro_ap"] = float(average_precision_score(labels[known], s[known]))
+    one["precision_at_3"], one["recall_at_3"] = best(3)
+    one["precision_at_5"], one["recall_at_5"] = best(5)
+    one["ece"] = ece(scores[known], labels[known])
+    return one
+
+
 def main():
     rng = np.random.default_rng(20261124)
     cases = [
@@ -82,6 +132,8 @@ def main():
         case("a tag without support", rng, 50, 7, 2, empty_tag=3),
         case("two tags", rng, 30, 2, 2),
         case("few rows", rng, 4, 8, 2),
+        masked("some pairs unknown", rng, 60, 7, 2, 0.7),
+        masked("most pairs unknown", rng, 40, 6, 1, 0.25),
     ]
     path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "cases.json")
     with open(path, "w", encoding="utf-8") as out:
