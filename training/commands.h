@@ -9,6 +9,7 @@ extern const command_spec command_info;
 extern const command_spec command_install;
 extern const command_spec command_export;
 extern const command_spec command_vocab;
+extern const command_spec command_pretrain;
 extern const command_spec command_finetune;
 extern const command_spec command_evaluate;
 

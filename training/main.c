@@ -8,7 +8,7 @@
 #include "report.h"
 
 static const command_spec *const commands[] = {&command_import, &command_info,     &command_install, &command_export,
-											   &command_vocab,  &command_finetune, &command_evaluate};
+											   &command_vocab,  &command_pretrain, &command_finetune, &command_evaluate};
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -61,7 +61,7 @@ main(int argc, char **argv)
 		names[i] = commands[i]->name;
 		if (strcmp(argv[1], names[i]) != 0)
 			continue;
-		if (commands[i] == &command_finetune)
+		if (commands[i] == &command_finetune || commands[i] == &command_pretrain)
 			blas_prepare(argv);
 		interrupt_install();
 		return commands[i]->run(argc - 1, argv + 1);
