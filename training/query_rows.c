@@ -267,7 +267,8 @@ mb_status
 query_rows_read(PGconn *connection, const char *sql, const row_handler *handler, bool silent, mb_error *err)
 {
 	mb_error ignored = {0};
-	mb_status status = connection_command(connection, "BEGIN READ ONLY", err);
+	mb_status status =
+		connection_command(connection, "BEGIN READ ONLY; SET LOCAL synchronize_seqscans = off", err);
 
 	if (status != MB_OK)
 		return status;

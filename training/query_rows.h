@@ -55,8 +55,9 @@ typedef struct row_handler
 } row_handler;
 
 /*
- * Runs sql, which is one command that returns rows, in a transaction that can only read.  Errors: what the server says;
- * a command without rows; the handler's own; MB_CANCELLED.
+ * Runs sql, which is one command that returns rows, in a transaction that can only read, and in which a scan of a large
+ * table does not begin where another one happens to be: the same query of the same table gives its rows in the same order,
+ * as in pg_dump.  Errors: what the server says; a command without rows; the handler's own; MB_CANCELLED.
  */
 mb_status query_rows_read(PGconn *connection, const char *sql, const row_handler *handler, bool silent, mb_error *err);
 
