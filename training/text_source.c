@@ -214,6 +214,7 @@ reconnect(PGconn *connection, int tries, mb_error *err)
 {
 	struct timespec pause = {(time_t) 1 << tries, 0};
 
+	report_note("Connecting again in %d s ...", 1 << tries);
 	while (!interrupt_requested() && nanosleep(&pause, &pause) != 0)
 		;
 	if (interrupt_requested())
@@ -235,19 +236,20 @@ text_source_read(const char *path, PGconn *connection, const text_request *reque
 
 	for (;;)
 	{
-		if (PQstatus(connection) == CONNECTION_OK)
-			status = read_once(path, connection, &reader, err);
-		else
-			status = connection_error(connection, NULL, err);
+		bool connected = PQstatus(connection) == CONNECTION_OK;
+
+		status = connected ? read_once(path, connection, &reader, err) : connection_error(connection, NULL, err);
 		if (status != MB_IO || PQstatus(connection) == CONNECTION_OK || tries == TEXT_SOURCE_TRIES)
 			break;
-		report_warning("the connection was lost after %lld rows; trying again", (long long) counts->read);
+		if (connected)
+			report_warning("the connection was lost after %lld rows; the query starts again from its first",
+						   (long long) counts->read);
 		status = reconnect(connection, tries++, err);
 		if (status != MB_OK)
 			break;
 	}
 	if (status == MB_IO && PQstatus(connection) != CONNECTION_OK)
-		mb_hint(err, "The connection was lost %d times, and could not be had again; nothing was trained.", tries);
+		mb_hint(err, "Of %d attempts to read the rows, none came to their end; nothing was trained.", tries + 1);
 	free(reader.ids);
 	free(reader.row);
 	return status;
