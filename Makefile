@@ -141,7 +141,7 @@ $(BUILD)/test/%: test/unit/%.c $(UNIT_HELP) $(TOOL_LIB) $(ENGINE_LIB)
 	$(ENGINE_CC) $(TOOL_CFLAGS) -Wno-conversion -I. -MMD -MP -MF $@.d $(UNIT_DOUBLE) $< $(UNIT_HELP) $(UNIT_NET) $(TOOL_LIB) -o $@ -lcmocka $(TOOL_LIBS)
 
 # What these find in the double archive, the linker does not take from the tool's.
-UNIT_OF_DOUBLES = $(BUILD)/test/test_net_gradients
+UNIT_OF_DOUBLES = $(BUILD)/test/test_net_gradients $(BUILD)/test/test_net_gradients_whole
 $(UNIT_OF_DOUBLES): $(NET_DOUBLE_LIB)
 $(UNIT_OF_DOUBLES): UNIT_DOUBLE = -DNET_DOUBLE
 $(UNIT_OF_DOUBLES): UNIT_NET = $(NET_DOUBLE_LIB)

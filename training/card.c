@@ -38,20 +38,46 @@ f1_json(const f1_summary *f1)
 					 "macro_f1", json_rounded(f1->macro_f1, 4), "samples_f1", json_rounded(f1->samples_f1, 4));
 }
 
+/* "precision_at_3" and its like. */
+static void
+add_at(json_t *root, const metrics_at *at)
+{
+	const struct
+	{
+		const char *name;
+		json_t *value;
+	} figures[] = {{"precision", json_rounded(at->precision, 4)},
+				   {"recall", json_rounded(at->recall, 4)},
+				   {"ndcg", json_rounded(at->ndcg, 4)},
+				   {"tags_learned", json_integer(at->tags_learned)},
+				   {"tag_recall", json_rounded(at->tag_recall, 4)}};
+	char key[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+	{
+		snprintf(key, sizeof(key), "%s_at_%zu", figures[i].name, at->k);
+		json_object_set_new(root, key, figures[i].value);
+	}
+}
+
 json_t *
 metrics_json(const metrics *m, const char *const *names, bool per_tag)
 {
-	json_t *root =
-		json_pack("{s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "rows", (json_int_t) m->rows,
-				  "rows_with_tags", (json_int_t) m->rows_with_tags, "tags", m->tags, "tags_with_support",
-				  m->tags_with_support, "at_calibrated_thresholds", f1_json(&m->calibrated), "at_half",
-				  f1_json(&m->half), "macro_ap", json_rounded(m->macro_ap, 4), "micro_ap", json_rounded(m->micro_ap, 4),
-				  "precision_at_3", json_rounded(m->precision_at_3, 4), "recall_at_3", json_rounded(m->recall_at_3, 4),
-				  "precision_at_5", json_rounded(m->precision_at_5, 4), "recall_at_5", json_rounded(m->recall_at_5, 4),
-				  "ece", json_rounded(m->ece, 4));
+	json_t *root = json_pack("{s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:i, s:o}", "rows", (json_int_t) m->rows,
+							 "rows_with_tags", (json_int_t) m->rows_with_tags, "tags", m->tags, "tags_with_support",
+							 m->tags_with_support, "at_calibrated_thresholds", f1_json(&m->calibrated), "at_half",
+							 f1_json(&m->half), "macro_ap", json_rounded(m->macro_ap, 4), "micro_ap",
+							 json_rounded(m->micro_ap, 4), "tags_learned", m->tags_learned, "tag_recall",
+							 json_rounded(m->tag_recall, 4));
 	json_t *list;
 	int32_t l;
+	size_t i;
 
+	for (i = 0; i < m->n_at; i++)
+		add_at(root, &m->at[i]);
+	json_object_set_new(root, "ece", json_rounded(m->ece, 4));
+	json_object_set_new(root, "brier", json_rounded(m->brier, 4));
 	if (m->unknown > 0)
 		json_object_set_new(root, "unknown_pairs", json_integer(m->unknown));
 	if (!per_tag)
@@ -60,10 +86,11 @@ metrics_json(const metrics *m, const char *const *names, bool per_tag)
 	for (l = 0; l < m->tags; l++)
 	{
 		const tag_metrics *t = &m->per_tag[l];
-		json_t *one = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "tag", names[l], "support",
+		json_t *one = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tag", names[l], "support",
 								(json_int_t) t->support, "predicted", (json_int_t) t->predicted, "precision",
 								json_rounded(t->precision, 4), "recall", json_rounded(t->recall, 4), "f1",
-								json_rounded(t->f1, 4), "ap", json_rounded(t->average_precision, 4), "threshold",
+								json_rounded(t->f1, 4), "ap", json_rounded(t->average_precision, 4), "brier",
+								json_rounded(t->brier, 4), "ece", json_rounded(t->ece, 4), "threshold",
 								json_rounded((double) t->threshold, 4));
 
 		/* Only where rows differ in what is known of them. */
@@ -93,6 +120,7 @@ metrics_print(const metrics *m, const char *const *names, const char *title, siz
 	int32_t *order = allocate((size_t) m->tags, sizeof(int32_t));
 	char number[32];
 	int32_t l;
+	size_t k;
 
 	printf("\n%s: %s rows", title, format_count(number, sizeof(number), m->rows));
 	printf(", %s with tags, %d tags (%d with support)\n\n", format_count(number, sizeof(number), m->rows_with_tags),
@@ -105,10 +133,16 @@ metrics_print(const metrics *m, const char *const *names, const char *title, siz
 		   m->calibrated.samples_f1, m->calibrated.micro_precision, m->calibrated.micro_recall);
 	printf("  at 0.5           %8.4f  %8.4f  %10.4f  %8.4f %8.4f\n\n", m->half.micro_f1, m->half.macro_f1,
 		   m->half.samples_f1, m->half.micro_precision, m->half.micro_recall);
-	printf("  macro AP %.4f   micro AP %.4f   P@3 %.4f   R@3 %.4f   P@5 %.4f   R@5 %.4f   ECE %.4f\n\n", m->macro_ap,
-		   m->micro_ap, m->precision_at_3, m->recall_at_3, m->precision_at_5, m->recall_at_5, m->ece);
-	printf("  %-28s %8s %9s %9s %7s %7s %7s %10s\n", "tag", "support", "predicted", "precision", "recall", "F1", "AP",
-		   "threshold");
+	printf("  macro AP %.4f   micro AP %.4f   ECE %.4f   Brier %.4f\n", m->macro_ap, m->micro_ap, m->ece, m->brier);
+	printf("  tags learned %d of %d, mean recall of a tag %.4f\n\n", m->tags_learned, m->tags_with_support,
+		   m->tag_recall);
+	if (m->n_at > 0)
+		printf("  best k    precision   recall     nDCG  tags learned  mean recall of a tag\n");
+	for (k = 0; k < m->n_at; k++)
+		printf("  %6zu  %11.4f %8.4f %8.4f  %12d  %20.4f\n", m->at[k].k, m->at[k].precision, m->at[k].recall,
+			   m->at[k].ndcg, m->at[k].tags_learned, m->at[k].tag_recall);
+	printf("\n  %-28s %8s %9s %9s %7s %7s %7s %7s %7s %10s\n", "tag", "support", "predicted", "precision", "recall",
+		   "F1", "AP", "Brier", "ECE", "threshold");
 	for (l = 0; l < m->tags; l++)
 		order[l] = l;
 	sort_base = m->per_tag;
@@ -123,7 +157,7 @@ metrics_print(const metrics *m, const char *const *names, const char *title, siz
 			printf("%7s", "-");
 		else
 			printf("%7.3f", t->average_precision);
-		printf(" %10.3f\n", (double) t->threshold);
+		printf(" %7.4f %7.4f %10.3f\n", t->brier, t->ece, (double) t->threshold);
 	}
 	if (max_tags > 0 && (size_t) m->tags > max_tags)
 		printf("  ... and %zu more tags (--all-tags shows them)\n", (size_t) m->tags - max_tags);

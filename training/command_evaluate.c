@@ -66,7 +66,7 @@ evaluate(const evaluation *request, model_source *source, const tagged_rows *row
 		mb_classify(&source->image, features, rows->n, scores);
 		for (i = 0; i < rows->n * L; i++)
 			scores[i] = (float) sigmoid((double) scores[i]);
-		metrics_compute(&m, scores, truth.labels, truth.known, thresholds, rows->n, L);
+		metrics_compute(&m, scores, truth.labels, truth.known, thresholds, rows->n, L, NULL);
 		if (request->as_json)
 		{
 			json_t *root = json_pack("{s:s, s:s, s:o, s:o}", "model_sha256", source->sha256, "query", request->query,

@@ -47,7 +47,7 @@ measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t n_featur
 {
 	float *scores = head_scores(rows, fit, n_features, n_tags);
 
-	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, n_tags);
+	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, n_tags, NULL);
 	free(scores);
 }
 

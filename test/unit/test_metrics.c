@@ -36,7 +36,7 @@ by_hand(void **state)
 	metrics m;
 
 	(void) state;
-	metrics_compute(&m, scores, labels, NULL, thresholds, 3, 2);
+	metrics_compute(&m, scores, labels, NULL, thresholds, 3, 2, NULL);
 	assert_int_equal(m.rows_with_tags, 3);
 	assert_near(m.calibrated.micro_precision, 2.0 / 3, 1e-12, "micro precision");
 	assert_near(m.calibrated.micro_recall, 2.0 / 3, 1e-12, "micro recall");
@@ -50,8 +50,8 @@ by_hand(void **state)
 	assert_near(m.macro_ap, (5.0 / 6 + 1) / 2, 1e-12, "macro AP");
 	/* all pairs: .9+ .7+ .6- .3+ ...: 1/3 (1 + 1 + 3/4) */
 	assert_near(m.micro_ap, 2.75 / 3, 1e-12, "micro AP");
-	assert_near(m.precision_at_3, 1.0 / 3, 1e-12, "P@3 with two tags");
-	assert_near(m.recall_at_3, 1.0, 1e-12, "R@3 with two tags");
+	assert_near(m.at[0].precision, 1.0 / 3, 1e-12, "P@3 with two tags");
+	assert_near(m.at[0].recall, 1.0, 1e-12, "R@3 with two tags");
 	metrics_release(&m);
 }
 
@@ -93,7 +93,7 @@ nothing_to_measure(void **state)
 	metrics m;
 
 	(void) state;
-	metrics_compute(&m, scores, labels, NULL, thresholds, 1, 1);
+	metrics_compute(&m, scores, labels, NULL, thresholds, 1, 1, NULL);
 	assert_near(m.calibrated.micro_f1, 0, 0, "micro F1 of nothing");
 	assert_near(m.macro_ap, 0, 0, "macro AP of nothing");
 	assert_int_equal(m.tags_with_support, 0);
@@ -113,10 +113,10 @@ perfect_calibration(void **state)
 		scores[i] = 0.3f;
 		labels[i] = i % 10 < 3;
 	}
-	assert_near(metrics_ece(scores, labels, NULL, 1000), 0, 1e-6, "ECE of honest scores");
+	assert_near(metrics_ece(scores, labels, NULL, 1000, 1), 0, 1e-6, "ECE of honest scores");
 	for (i = 0; i < 1000; i++)
 		scores[i] = 0.9f;
-	assert_near(metrics_ece(scores, labels, NULL, 1000), 0.6, 1e-6, "ECE of boasting scores");
+	assert_near(metrics_ece(scores, labels, NULL, 1000, 1), 0.6, 1e-6, "ECE of boasting scores");
 }
 
 static double
@@ -133,6 +133,13 @@ check_f1(const f1_summary *got, const json_t *expected)
 	assert_near(got->micro_f1, number(expected, "micro_f1"), 1e-9, "micro F1");
 	assert_near(got->macro_f1, number(expected, "macro_f1"), 1e-9, "macro F1");
 	assert_near(got->samples_f1, number(expected, "samples_f1"), 1e-9, "samples F1");
+}
+
+static void
+check_learned(int32_t learned, double recall, const json_t *expected)
+{
+	assert_int_equal(learned, json_integer_value(json_array_get(expected, 0)));
+	assert_near(recall, json_number_value(json_array_get(expected, 1)), 1e-9, "mean recall of tags");
 }
 
 static void
@@ -166,7 +173,7 @@ as_scikit_learn(void **state)
 		}
 		for (i = 0; i < tags; i++)
 			thresholds[i] = (float) json_number_value(json_array_get(json_object_get(one, "thresholds"), i));
-		metrics_compute(&m, scores, labels, known, thresholds, n, tags);
+		metrics_compute(&m, scores, labels, known, thresholds, n, tags, NULL);
 		check_f1(&m.calibrated, json_object_get(one, "calibrated"));
 		check_f1(&m.half, json_object_get(one, "half"));
 		for (i = 0; i < tags; i++)
@@ -178,14 +185,24 @@ as_scikit_learn(void **state)
 				assert_near(m.per_tag[i].average_precision, json_number_value(ap), 1e-9, "AP");
 			assert_near(m.per_tag[i].f1, json_number_value(json_array_get(json_object_get(one, "per_tag_f1"), i)), 1e-9,
 						"F1");
+			assert_near(m.per_tag[i].ece, json_number_value(json_array_get(json_object_get(one, "per_tag_ece"), i)),
+						1e-6, "ECE of a tag");
+			assert_near(m.per_tag[i].brier, json_number_value(json_array_get(json_object_get(one, "per_tag_brier"), i)),
+						1e-9, "Brier of a tag");
 		}
 		assert_near(m.macro_ap, number(one, "macro_ap"), 1e-9, "macro AP");
 		assert_near(m.micro_ap, number(one, "micro_ap"), 1e-9, "micro AP");
-		assert_near(m.precision_at_3, number(one, "precision_at_3"), 1e-9, "P@3");
-		assert_near(m.recall_at_3, number(one, "recall_at_3"), 1e-9, "R@3");
-		assert_near(m.precision_at_5, number(one, "precision_at_5"), 1e-9, "P@5");
-		assert_near(m.recall_at_5, number(one, "recall_at_5"), 1e-9, "R@5");
+		assert_near(m.at[0].precision, number(one, "precision_at_3"), 1e-9, "P@3");
+		assert_near(m.at[0].recall, number(one, "recall_at_3"), 1e-9, "R@3");
+		assert_near(m.at[1].precision, number(one, "precision_at_5"), 1e-9, "P@5");
+		assert_near(m.at[1].recall, number(one, "recall_at_5"), 1e-9, "R@5");
 		assert_near(m.ece, number(one, "ece"), 1e-6, "ECE");
+		assert_near(m.brier, number(one, "brier"), 1e-9, "Brier");
+		assert_near(m.at[0].ndcg, number(one, "ndcg_at_3"), 1e-9, "nDCG@3");
+		assert_near(m.at[1].ndcg, number(one, "ndcg_at_5"), 1e-9, "nDCG@5");
+		check_learned(m.tags_learned, m.tag_recall, json_object_get(one, "learned"));
+		check_learned(m.at[0].tags_learned, m.at[0].tag_recall, json_object_get(one, "learned_at_3"));
+		check_learned(m.at[1].tags_learned, m.at[1].tag_recall, json_object_get(one, "learned_at_5"));
 		metrics_release(&m);
 		free(scores);
 		free(thresholds);

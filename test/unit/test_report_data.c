@@ -50,7 +50,7 @@ reliability_by_hand(void **state)
 	/* (|.08 - 1| + |.5 - 1| + |1.95 - 1|) / 5, and the mean square */
 	assert_float_equal(number(some, "ece"), (0.92 + 0.5 + 0.95) / 5, 1e-4);
 	assert_float_equal(number(some, "brier"), (0.0009 + 0.9025 + 0.25 + 0.0025 + 1) / 5, 1e-4);
-	assert_float_equal(number(all, "ece"), metrics_ece(scores, labels, 6), 1e-4);
+	assert_float_equal(number(all, "ece"), metrics_ece(scores, labels, NULL, 6, 1), 1e-4);
 	assert_int_equal(number(none, "pairs"), 0);
 	assert_true(json_is_null(json_object_get(none, "ece")));
 	json_decref(all);

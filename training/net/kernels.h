@@ -46,6 +46,13 @@ typedef struct net_kernels
 } net_kernels;
 
 extern const net_kernels net_kernels_plain;
+#ifndef NET_DOUBLE
+extern const net_kernels net_kernels_portable;
+#if defined(__x86_64__)
+extern const net_kernels net_kernels_avx2;
+extern const net_kernels net_kernels_avx512;
+#endif
+#endif
 
 /* The set in use: that of the engine's kernels (mb_kernel_select); in the double build, the plain one. */
 const net_kernels *net_kernels_get(void);

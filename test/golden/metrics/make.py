@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import sklearn
-from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
+from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, ndcg_score, precision_score, recall_score
 
 warnings.filterwarnings("ignore")
 
@@ -23,6 +23,29 @@ def at_k(scores, labels, k):
         precision.append(y[best].sum() / k)
         recall.append(y[best].sum() / y.sum())
     return float(np.mean(precision)), float(np.mean(recall))
+
+
+def ndcg(scores, labels, k):
+    """Ties are broken by tag order here and in the tool, where ndcg_score would average them: so ranks are its scores."""
+    some = labels.any(axis=1)
+    order = np.argsort(-scores[some], axis=1, kind="stable")
+    ranks = np.argsort(order, axis=1)
+    return float(ndcg_score(labels[some], -ranks, k=k))
+
+
+def learned(scores, labels, k):
+    """Tags among the k best of a row that has them, and the mean recall of tags, when the k best are the predictions."""
+    guess = np.zeros_like(labels)
+    for i, s in enumerate(scores):
+        guess[i, np.argsort(-s, kind="stable")[:k]] = 1
+    return tags_learned(guess, labels)
+
+
+def tags_learned(guess, labels):
+    hits = (guess & labels).sum(axis=0)
+    supported = labels.any(axis=0)
+    recall = recall_score(labels[:, supported], guess[:, supported], average="macro", zero_division=0)
+    return [int((hits > 0).sum()), float(recall)]
 
 
 def ece(scores, labels, bins=15):
@@ -71,6 +94,14 @@ def case(name, rng, n, tags, decimals, empty_tag=None):
         "precision_at_5": p5,
         "recall_at_5": r5,
         "ece": ece(scores, labels),
+        "brier": float(brier_score_loss(labels.ravel(), s.ravel())),
+        "per_tag_ece": [ece(scores[:, l], labels[:, l]) for l in range(tags)],
+        "per_tag_brier": [float(np.mean((s[:, l] - labels[:, l]) ** 2)) for l in range(tags)],
+        "ndcg_at_3": ndcg(s, labels, 3),
+        "ndcg_at_5": ndcg(s, labels, 5),
+        "learned": tags_learned(guess, labels),
+        "learned_at_3": learned(s, labels, 3),
+        "learned_at_5": learned(s, labels, 5),
     }
 
 
@@ -98,7 +129,7 @@ def masked(name, rng, n, tags, decimals, share):
         }, [float(x) for x in tag]
 
     def best(k):
-        precision, recall = [], []
+        precision, recall, gains = [], [], []
         for i in range(n):
             y = labels[i][known[i]]
             if not y.sum():
@@ -106,7 +137,19 @@ def masked(name, rng, n, tags, decimals, share):
             first = np.argsort(-s[i][known[i]], kind="stable")[:k]
             precision.append(y[first].sum() / k)
             recall.append(y[first].sum() / y.sum())
-        return float(np.mean(precision)), float(np.mean(recall))
+            worth = 1 / np.log2(np.arange(len(y)) + 2)
+            gains.append((y[first] * worth[:k]).sum() / worth[: min(k, y.sum())].sum())
+        return float(np.mean(precision)), float(np.mean(recall)), float(np.mean(gains))
+
+    def learned(guess):
+        recalls = [recall_score(labels[known[:, l], l], guess[known[:, l], l]) for l in range(tags) if labels[known[:, l], l].any()]
+        return [int((guess & labels & known).any(axis=0).sum()), float(np.mean(recalls))]
+
+    def first(k):
+        guess = np.zeros(shape, dtype=int)
+        for i in range(n):
+            guess[i, np.argsort(np.where(known[i], -s[i], np.inf), kind="stable")[:k]] = 1
+        return guess & known
 
     per_tag = []
     for l in range(tags):
@@ -118,8 +161,13 @@ def masked(name, rng, n, tags, decimals, share):
     one["per_tag_ap"] = per_tag
     one["macro_ap"] = float(np.mean([p for p in per_tag if p is not None]))
     one["micro_ap"] = float(average_precision_score(labels[known], s[known]))
-    one["precision_at_3"], one["recall_at_3"] = best(3)
-    one["precision_at_5"], one["recall_at_5"] = best(5)
+    one["precision_at_3"], one["recall_at_3"], one["ndcg_at_3"] = best(3)
+    one["precision_at_5"], one["recall_at_5"], one["ndcg_at_5"] = best(5)
+    one["learned"] = learned((scores >= np.array(one["thresholds"], dtype=np.float32)).astype(int))
+    one["learned_at_3"], one["learned_at_5"] = learned(first(3)), learned(first(5))
+    one["brier"] = float(np.mean((s[known] - labels[known]) ** 2))
+    one["per_tag_brier"] = [float(np.mean((s[known[:, l], l] - labels[known[:, l], l]) ** 2)) for l in range(tags)]
+    one["per_tag_ece"] = [ece(scores[known[:, l], l], labels[known[:, l], l]) for l in range(tags)]
     one["ece"] = ece(scores[known], labels[known])
     return one
 
