@@ -346,7 +346,7 @@ softmaxes(const net_kernels *kernels)
 			y = copy(x, n);
 			before = copy(dx, n);
 			define_softmax(share, x, n, scale);
-			kernels->softmax(y, n, scale);
+			kernels->softmax(y, 1, n, scale);
 			for (size_t i = 0; i < n; i++)
 			{
 				check(y[i], share[i], softmax_error(share[i]), "softmax [%zu] of %zu", i, n);
@@ -354,7 +354,7 @@ softmaxes(const net_kernels *kernels)
 				sum += (double) y[i] * dx[i];
 			}
 			check(total, 1.0, 2e-6, "sum of softmax of %zu", n);
-			kernels->softmax_backward(dx, y, n, scale);
+			kernels->softmax_backward(dx, y, 1, n, scale);
 			for (size_t i = 0; i < n; i++)
 				check(dx[i], scale * y[i] * (before[i] - sum), 2e-6 * y[i] + 1e-40, "softmax's backward [%zu] of %zu", i,
 					  n);
@@ -371,11 +371,11 @@ softmaxes(const net_kernels *kernels)
 				float *x = randoms(n, -1.0, 1.0), *dx = randoms(n, -1.0, 1.0), *y = copy(x, n);
 
 				x[at] = kind == 0 ? NAN : INFINITY;
-				kernels->softmax(x, n, 1.0f);
+				kernels->softmax(x, 1, n, 1.0f);
 				for (size_t i = 0; i < n; i++)
 					assert_true(isnan(x[i]));
 				dx[at] = kind == 0 ? NAN : INFINITY;
-				kernels->softmax_backward(dx, y, n, 1.0f);
+				kernels->softmax_backward(dx, y, 1, n, 1.0f);
 				for (size_t i = 0; i < n; i++)
 					assert_false(isfinite(dx[i]));
 				free(y);
@@ -464,7 +464,7 @@ check_layer_norm(const net_kernels *kernels, size_t n, double center, double spr
 	float mean, rstd;
 	double m = 0.0, variance = 0.0, r, g = 0.0, gn = 0.0;
 
-	kernels->layer_norm(y, &mean, &rstd, sum, residual ? add : NULL, weight, bias, n, EPS);
+	kernels->layer_norm(y, &mean, &rstd, sum, residual ? add : NULL, weight, bias, 1, n, EPS);
 	for (size_t i = 0; i < n; i++)
 	{
 		assert_true(sum[i] == (residual ? x[i] + add[i] : x[i]));
@@ -483,7 +483,7 @@ check_layer_norm(const net_kernels *kernels, size_t n, double center, double spr
 		g += dy[i] * weight[i] / (double) n;
 		gn += dy[i] * weight[i] * normal / (double) n;
 	}
-	kernels->layer_norm_backward(dx, dweight, dbias, dx, sum, mean, rstd, weight, n);
+	kernels->layer_norm_backward(dx, dweight, dbias, dx, sum, &mean, &rstd, weight, 1, n);
 	for (size_t i = 0; i < n; i++)
 	{
 		double normal = (sum[i] - m) * r;
@@ -493,7 +493,7 @@ check_layer_norm(const net_kernels *kernels, size_t n, double center, double spr
 		check(dbias[i], 0.25 + dy[i], 1e-7 * 2, "layer norm dbias [%zu] of %zu", i, n);
 	}
 	memcpy(dx, dy, n * sizeof(float));
-	kernels->layer_norm_backward(dx, NULL, NULL, dx, sum, mean, rstd, weight, n);
+	kernels->layer_norm_backward(dx, NULL, NULL, dx, sum, &mean, &rstd, weight, 1, n);
 	for (size_t i = 0; i < n; i++)
 		check(dx[i], r * (dy[i] * weight[i] - g - (sum[i] - m) * r * gn), 4 * tolerance * r,
 			  "layer norm dx alone [%zu] of %zu", i, n);
@@ -501,8 +501,8 @@ check_layer_norm(const net_kernels *kernels, size_t n, double center, double spr
 	/* One number that is none makes all of its row so. */
 	memcpy(sum, x, n * sizeof(float));
 	sum[n - 1] = NAN;
-	kernels->layer_norm(y, &mean, &rstd, sum, NULL, weight, bias, n, EPS);
-	kernels->layer_norm_backward(dx, dweight, dbias, dy, sum, mean, rstd, weight, n);
+	kernels->layer_norm(y, &mean, &rstd, sum, NULL, weight, bias, 1, n, EPS);
+	kernels->layer_norm_backward(dx, dweight, dbias, dy, sum, &mean, &rstd, weight, 1, n);
 	assert_true(isnan(mean) && isnan(rstd));
 	for (size_t i = 0; i < n; i++)
 		assert_true(isnan(y[i]) && isnan(dx[i]) && isnan(dweight[i]) && isfinite(dbias[i]));

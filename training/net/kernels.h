@@ -22,21 +22,21 @@ typedef struct net_kernels
 	/* dx = dy f'(x); dx may be dy */
 	void (*activation_backward[NET_ACTIVATIONS])(real *dx, const real *dy, const real *x, size_t n);
 
-	/* One row: x = softmax(scale x).  All NaN when any x is NaN or the largest is infinite. */
-	void (*softmax)(real *x, size_t n, real scale);
-	/* One row: dx = scale y (dx - sum of dx y), where y is the softmax */
-	void (*softmax_backward)(real *dx, const real *y, size_t n, real scale);
+	/* x [rows,n] = softmax(scale x), row by row.  A row is all NaN when any x is NaN or its largest is infinite. */
+	void (*softmax)(real *x, size_t rows, size_t n, real scale);
+	/* dx [rows,n] = scale y (dx - sum of dx y), row by row, where y is the softmax */
+	void (*softmax_backward)(real *dx, const real *y, size_t rows, size_t n, real scale);
 	/*
 	 * One row: returns -log softmax(x)[label], and x = scale (softmax(x) - one hot) with grad, else undefined.
 	 * *correct: the label's is the first of the largest.
 	 */
 	double (*cross_entropy)(real *x, size_t n, size_t label, real scale, bool grad, bool *correct);
 
-	/* One row, as ops.h says */
+	/* As in ops.h: rows are N, n is H */
 	void (*layer_norm)(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight,
-					   const real *bias, size_t n, real eps);
-	void (*layer_norm_backward)(real *dx, real *dweight, real *dbias, const real *dy, const real *x, real mean,
-								real rstd, const real *weight, size_t n);
+					   const real *bias, size_t rows, size_t n, real eps);
+	void (*layer_norm_backward)(real *dx, real *dweight, real *dbias, const real *dy, const real *x, const real *mean,
+								const real *rstd, const real *weight, size_t rows, size_t n);
 
 	/* sum [n] += each column's sum of x [rows,n], row after row */
 	void (*add_columns)(real *sum, const real *x, size_t rows, size_t n);

@@ -106,7 +106,7 @@ largest(const real *x, size_t n)
 }
 
 static void
-softmax(real *x, size_t n, real scale)
+softmax_row(real *x, size_t n, real scale)
 {
 	double top = (double) x[largest(x, n)], sum = 0.0;
 
@@ -117,7 +117,7 @@ softmax(real *x, size_t n, real scale)
 }
 
 static void
-softmax_backward(real *dx, const real *y, size_t n, real scale)
+softmax_backward_row(real *dx, const real *y, size_t n, real scale)
 {
 	double sum = 0.0;
 
@@ -125,6 +125,20 @@ softmax_backward(real *dx, const real *y, size_t n, real scale)
 		sum += (double) dx[i] * (double) y[i];
 	for (size_t i = 0; i < n; i++)
 		dx[i] = (real) ((double) scale * (double) y[i] * ((double) dx[i] - sum));
+}
+
+static void
+softmax(real *x, size_t rows, size_t n, real scale)
+{
+	for (size_t i = 0; i < rows; i++)
+		softmax_row(x + i * n, n, scale);
+}
+
+static void
+softmax_backward(real *dx, const real *y, size_t rows, size_t n, real scale)
+{
+	for (size_t i = 0; i < rows; i++)
+		softmax_backward_row(dx + i * n, y + i * n, n, scale);
 }
 
 static double
@@ -143,8 +157,8 @@ cross_entropy(real *x, size_t n, size_t label, real scale, bool grad, bool *corr
 }
 
 static void
-layer_norm(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight, const real *bias,
-		   size_t n, real eps)
+layer_norm_row(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight,
+			   const real *bias, size_t n, real eps)
 {
 	double m = 0.0, variance = 0.0, r;
 
@@ -164,8 +178,8 @@ layer_norm(real *y, real *mean, real *rstd, real *x, const real *residual, const
 
 /* With n the normalised x, and g = dy weight: dx = rstd (g - mean(g) - n mean(g n)) */
 static void
-layer_norm_backward(real *dx, real *dweight, real *dbias, const real *dy, const real *x, real mean, real rstd,
-					const real *weight, size_t n)
+layer_norm_backward_row(real *dx, real *dweight, real *dbias, const real *dy, const real *x, real mean,
+						real rstd, const real *weight, size_t n)
 {
 	double g = 0.0, gn = 0.0;
 
@@ -189,6 +203,23 @@ layer_norm_backward(real *dx, real *dweight, real *dbias, const real *dy, const 
 			dbias[i] += (real) d;
 		dx[i] = (real) ((double) rstd * (d * (double) weight[i] - g - normal * gn));
 	}
+}
+
+static void
+layer_norm(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight, const real *bias, size_t rows,
+		   size_t n, real eps)
+{
+	for (size_t i = 0; i < rows; i++)
+		layer_norm_row(y + i * n, mean + i, rstd + i, x + i * n, residual != NULL ? residual + i * n : NULL, weight, bias,
+					   n, eps);
+}
+
+static void
+layer_norm_backward(real *dx, real *dweight, real *dbias, const real *dy, const real *x, const real *mean, const real *rstd,
+					const real *weight, size_t rows, size_t n)
+{
+	for (size_t i = 0; i < rows; i++)
+		layer_norm_backward_row(dx + i * n, dweight, dbias, dy + i * n, x + i * n, mean[i], rstd[i], weight, n);
 }
 
 /* ---- matrices ---------------------------------------------------------------------------------------------------- */

@@ -206,14 +206,14 @@ multiply(float *x, size_t n, float factor)
 		x[i] *= factor;
 }
 
-TARGET static void
-softmax(float *x, size_t n, float scale)
+KERNEL void
+softmax_row(float *x, size_t n, float scale)
 {
 	multiply(x, n, 1.0f / exponentials(x, n, largest(x, n), scale));
 }
 
-TARGET static void
-softmax_backward(float *dx, const float *y, size_t n, float scale)
+KERNEL void
+softmax_backward_row(float *dx, const float *y, size_t n, float scale)
 {
 	VF sums = NOTHING;
 	float sum;
@@ -228,6 +228,20 @@ softmax_backward(float *dx, const float *y, size_t n, float scale)
 		V_STORE(dx + i, V_MUL(V_MUL(V_LOAD(y + i), V_SET1(scale)), V_SUB(V_LOAD(dx + i), V_SET1(sum))));
 	for (; i < n; i++)
 		dx[i] = y[i] * scale * (dx[i] - sum);
+}
+
+TARGET static void
+softmax(float *x, size_t rows, size_t n, float scale)
+{
+	for (size_t i = 0; i < rows; i++)
+		softmax_row(x + i * n, n, scale);
+}
+
+TARGET static void
+softmax_backward(float *dx, const float *y, size_t rows, size_t n, float scale)
+{
+	for (size_t i = 0; i < rows; i++)
+		softmax_backward_row(dx + i * n, y + i * n, n, scale);
 }
 
 TARGET static double
@@ -248,9 +262,9 @@ cross_entropy(float *x, size_t n, size_t label, float scale, bool grad, bool *co
 
 /* ---- LayerNorm --------------------------------------------------------------------------------------------------- */
 
-TARGET static void
-layer_norm(float *y, float *mean, float *rstd, float *x, const float *residual, const float *weight, const float *bias,
-		   size_t n, float eps)
+KERNEL void
+layer_norm_row(float *y, float *mean, float *rstd, float *x, const float *residual, const float *weight,
+			   const float *bias, size_t n, float eps)
 {
 	VF sums = NOTHING;
 	float m, r, rest = 0.0f;
@@ -299,9 +313,9 @@ layer_norm(float *y, float *mean, float *rstd, float *x, const float *residual, 
 	*rstd = r;
 }
 
-TARGET static void
-layer_norm_backward(float *dx, float *dweight, float *dbias, const float *dy, const float *x, float mean, float rstd,
-					const float *weight, size_t n)
+KERNEL void
+layer_norm_backward_row(float *dx, float *dweight, float *dbias, const float *dy, const float *x, float mean,
+						float rstd, const float *weight, size_t n)
 {
 	VF g = NOTHING, gn = NOTHING;
 	float mean_g, mean_gn, rest_g = 0.0f, rest_gn = 0.0f;
@@ -345,6 +359,23 @@ layer_norm_backward(float *dx, float *dweight, float *dbias, const float *dy, co
 			dbias[i] += d;
 		dx[i] = rstd * (d * weight[i] - mean_g - normal * mean_gn);
 	}
+}
+
+TARGET static void
+layer_norm(float *y, float *mean, float *rstd, float *x, const float *residual, const float *weight, const float *bias, size_t rows,
+		   size_t n, float eps)
+{
+	for (size_t i = 0; i < rows; i++)
+		layer_norm_row(y + i * n, mean + i, rstd + i, x + i * n, residual != NULL ? residual + i * n : NULL, weight, bias,
+					   n, eps);
+}
+
+TARGET static void
+layer_norm_backward(float *dx, float *dweight, float *dbias, const float *dy, const float *x, const float *mean, const float *rstd,
+					const float *weight, size_t rows, size_t n)
+{
+	for (size_t i = 0; i < rows; i++)
+		layer_norm_backward_row(dx + i * n, dweight, dbias, dy + i * n, x + i * n, mean[i], rstd[i], weight, n);
 }
 
 /* ---- matrices ---------------------------------------------------------------------------------------------------- */

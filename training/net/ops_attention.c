@@ -40,8 +40,7 @@ attention_forward(real *context, real *probs, const real *qkv, const int32_t *le
 			const real *q = qkv + h * d, *k = q + H, *v = k + H;
 
 			product(CblasNoTrans, CblasTrans, T, T, d, q, 3 * H, k, 3 * H, probs, T);
-			for (size_t i = 0; i < T; i++)
-				kernels->softmax(probs + i * T, T, scale);
+			kernels->softmax(probs, T, T, scale);
 			product(CblasNoTrans, CblasNoTrans, T, d, T, probs, T, v, 3 * H, context + h * d, H);
 		}
 		qkv += T * 3 * H;
@@ -72,8 +71,7 @@ attention_backward(real *dqkv, const real *dcontext, const real *probs, const re
 
 			product(CblasTrans, CblasNoTrans, T, d, T, probs, T, dc, H, dv, 3 * H);
 			product(CblasNoTrans, CblasTrans, T, T, d, dc, H, v, 3 * H, scratch, T);
-			for (size_t i = 0; i < T; i++)
-				kernels->softmax_backward(scratch + i * T, probs + i * T, T, scale);
+			kernels->softmax_backward(scratch, probs, T, T, scale);
 			product(CblasNoTrans, CblasNoTrans, T, d, T, scratch, T, k, 3 * H, dq, 3 * H);
 			product(CblasTrans, CblasNoTrans, T, d, T, scratch, T, q, 3 * H, dk, 3 * H);
 		}

@@ -11,21 +11,14 @@ void
 layer_norm_forward(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight,
 				   const real *bias, size_t N, size_t H, real eps)
 {
-	const net_kernels *kernels = net_kernels_get();
-
-	for (size_t i = 0; i < N; i++)
-		kernels->layer_norm(y + i * H, mean + i, rstd + i, x + i * H, residual != NULL ? residual + i * H : NULL,
-							weight, bias, H, eps);
+	net_kernels_get()->layer_norm(y, mean, rstd, x, residual, weight, bias, N, H, eps);
 }
 
 void
 layer_norm_backward(real *dx, real *dweight, real *dbias, const real *dy, const real *x, const real *mean,
 					const real *rstd, const real *weight, size_t N, size_t H)
 {
-	const net_kernels *kernels = net_kernels_get();
-
-	for (size_t i = 0; i < N; i++)
-		kernels->layer_norm_backward(dx + i * H, dweight, dbias, dy + i * H, x + i * H, mean[i], rstd[i], weight, H);
+	net_kernels_get()->layer_norm_backward(dx, dweight, dbias, dy, x, mean, rstd, weight, N, H);
 }
 
 /* Written so that a norm that is not a number divides, too. */
