@@ -121,7 +121,11 @@ typedef struct loops
 LOOPS(plain, )
 #if defined(__x86_64__)
 LOOPS(avx2, __attribute__((target("avx2"))))
+#if defined(__clang__)
+LOOPS(avx512, __attribute__((target("avx512f,avx512dq"))))
+#else
 LOOPS(avx512, __attribute__((target("avx512f,avx512dq,prefer-vector-width=512"))))
+#endif
 #endif
 
 static const loops *
