@@ -12,5 +12,6 @@ extern const command_spec command_vocab;
 extern const command_spec command_pretrain;
 extern const command_spec command_finetune;
 extern const command_spec command_evaluate;
+extern const command_spec command_report;
 
 #endif

@@ -7,8 +7,9 @@
 #include "interrupt.h"
 #include "report.h"
 
-static const command_spec *const commands[] = {&command_import, &command_info,     &command_install, &command_export,
-											   &command_vocab,  &command_pretrain, &command_finetune, &command_evaluate};
+static const command_spec *const commands[] = {&command_import,   &command_info,     &command_install,
+											   &command_export,   &command_vocab,    &command_pretrain,
+											   &command_finetune, &command_evaluate, &command_report};
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -12,9 +12,8 @@
  *   "cpu", "blas_core", "threads", "seed", "shards", "versions"
  *   "config"           the encoder's, as config.json
  *   "parameters"       their number
- *   "unigram_entropy"  nats a token: the loss of whoever knows only how frequent tokens are; a line in the plot of the loss
- *   "vocabulary"       report_data.h
- * and of the final line of the metrics what report_data.h says.
+ *   "unigram_entropy"  nats a token: the loss of whoever knows only how frequent tokens are; a line in the plot of the
+ * loss "vocabulary"       report_data.h and of the final line of the metrics what report_data.h says.
  */
 #ifndef MOVIEBERT_TOOL_REPORT_HTML_H
 #define MOVIEBERT_TOOL_REPORT_HTML_H
@@ -23,8 +22,8 @@
 
 /*
  * Writes RUN_FOLDER/report.html, whole or not at all.  A run that goes on, or was cut off, has a page of what there is:
- * a last line without its end is left out.  Errors: MB_IO; MB_INVALID_ARGUMENT for a folder with neither file; MB_CORRUPT
- * with the file's name and line.
+ * a last line without its end is left out.  Errors: MB_IO; MB_INVALID_ARGUMENT for a folder with neither file;
+ * MB_CORRUPT with the file's name and line.
  */
 mb_status report_html_write(const char *run_folder, mb_error *err);
 
