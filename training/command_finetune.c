@@ -1,7 +1,7 @@
 /*
- * command_finetune.c - moviebert finetune --freeze all: a query's rows become a tag head on a frozen encoder.
+ * command_finetune.c - moviebert finetune: a query's rows become tags.
  *
- * Read, split, embed once, fit, calibrate, measure, write.
+ * With --freeze all, which is here: read, split, embed once, fit, calibrate, measure, write.  Else finetune_full.c.
  */
 #include "commands.h"
 
@@ -14,6 +14,7 @@
 #include "card.h"
 #include "connection.h"
 #include "finetune.h"
+#include "finetune_full.h"
 #include "head.h"
 #include "interrupt.h"
 #include "memory.h"
@@ -136,7 +137,9 @@ train(const finetune_request *request, const finetune_data *data, const model_so
 			measure(&test, &parts[PART_TEST], &fit, H, L);
 		warn_unsupported(&validation, &data->labels);
 		card =
-			finetune_card(request, data, base, feature_stats, &fit, &validation, parts[PART_TEST].n > 0 ? &test : NULL);
+			finetune_card(request, data, base, finetune_head_training(feature_stats, &fit), &validation,
+						  "Regularisation, calibration and thresholds were chosen on the validation part.",
+						  parts[PART_TEST].n > 0 ? &test : NULL);
 		if (as_json)
 			json_print(card);
 		else
@@ -150,7 +153,7 @@ train(const finetune_request *request, const finetune_data *data, const model_so
 			else
 				printf("  --test=0.1 or --test-query keeps rows aside for an honest measure.\n");
 		}
-		status = finetune_write(&written, output, base->model, &data->labels, &fit, card, &parts[PART_VALIDATION], err);
+		status = finetune_write(&written, output, base->model, "tagger", &data->labels, &fit, card, &parts[PART_VALIDATION], err);
 		if (status == MB_OK && !as_json)
 			printf("\nWrote \"%s\" (sha256 %.16s..., logits within %.1e of the fitted head).\n", output, written.sha256,
 				   written.worst_logit);
@@ -220,20 +223,74 @@ finetune(const finetune_request *request, const connection_options *where, const
 	return status == MB_OK ? TOOL_OK : report_error(&err);
 }
 
+/* How --freeze is said. */
+static bool
+parse_freeze(const char *text, int *freeze)
+{
+	char *end;
+	long layers;
+
+	if (text == NULL)
+		*freeze = FULL_FREEZE_AUTO;
+	else if (strcmp(text, "none") == 0 || strcmp(text, "0") == 0)
+		*freeze = FULL_FREEZE_NOTHING;
+	else if (strcmp(text, "embeddings") == 0)
+		*freeze = FULL_FREEZE_EMBEDDINGS;
+	else
+	{
+		layers = strtol(text, &end, 10);
+		if (end == text || *end != '\0' || layers < 0 || layers > 1000)
+			return false;
+		*freeze = (int) layers;
+	}
+	return true;
+}
+
+/* What --freeze all has no use for, by the option's name; NULL: nothing. */
+static const char *
+useless_with_frozen_encoder(const full_options *full, const char *precision)
+{
+	return full->folder != NULL                 ? "run"
+		   : full->opening != RUN_NEW           ? "resume"
+		   : full->pooling != NULL              ? "pooling"
+		   : full->length > 0                   ? "length"
+		   : full->keep_similarity > 0          ? "keep-similarity"
+		   : full->asymmetric                   ? "loss"
+		   : strcmp(precision, "as-base") != 0 ? "precision"
+												: NULL;
+}
+
 static int
 run(int argc, char **argv)
 {
 	finetune_request request = {.validation = 0.1, .max_tags = 1000, .seed = 1};
+	full_options full = {.epochs = 4,
+						 .batch = 32,
+						 .windows = 4,
+						 .shards = 2,
+						 .head_rate = 10,
+						 .layer_decay = 0.9,
+						 .warmup = 0.06,
+						 .weight_decay = 0.01,
+						 .dropout = 0.1,
+						 .validate_every = 0.5,
+						 .patience = 4,
+						 .checkpoint_every = 300};
 	connection_options where = {0};
-	const char *model_path = NULL, *model_name = NULL, *freeze = "all", *output = NULL, *imbalance = "auto";
+	const char *model_path = NULL, *model_name = NULL, *freeze = NULL, *output = NULL, *imbalance = "auto";
+	const char *loss = "bce", *start = "probe", *precision = "as-base";
+	char *folder = NULL, *command_line, *resume_command;
 	int64_t iterations = 300, threads = parallel_default_threads();
-	bool quiet = false, as_json = false, all_tags = false;
+	bool quiet = false, as_json = false, all_tags = false, resume = false, restart = false;
 	const option_spec options[] = {
 		OPTION_HELP_HEADING("The model"),
 		{OPTION_STRING, "model", 'm', "FILE", NULL, &model_path, 0, 0, "the model file to start from"},
+		{OPTION_STRING, "from", 0, "FILE", NULL, &model_path, 0, 0, "the same by another name"},
 		{OPTION_STRING, "from-database", 0, "NAME", NULL, &model_name, 0, 0, "or the installed model NAME"},
-		{OPTION_CHOICE, "freeze", 0, "WHAT", "all", &freeze, 0, 0,
-		 "which part of the encoder stays as it is: all (the default,\nand the only choice of this version)"},
+		{OPTION_STRING, "freeze", 0, "WHAT", NULL, &freeze, 0, 0,
+		 "which part of the encoder stays as it is: all (only the head is trained, in\nminutes), none or 0, embeddings, or "
+		 "the embeddings and the first K layers\n(default: none with more than 10,000 training rows, else half of the "
+		 "layers)"},
 		{OPTION_STRING, "output", 'o', "FILE", NULL, &output, 0, 0, "the model file to write (required)"},
 		OPTION_HELP_HEADING("The rows"),
 		{OPTION_STRING, "query", 'q', "SQL", NULL, &request.query, 0, 0,
@@ -250,7 +307,7 @@ run(int argc, char **argv)
 		 "row lacks is absent, of a tag outside it nothing is\nknown in that row.  NULL: all tags (default: no such "
 		 "column)"},
 		{OPTION_REAL, "validation", 0, "PART", NULL, &request.validation, 0, 0.9,
-		 "share of keys that regularisation, calibration and thresholds\nare chosen on (default 0.1)"},
+		 "share of keys that regularisation, the best step, calibration and thresholds\nare chosen on (default 0.1)"},
 		{OPTION_STRING, "validation-query", 0, "SQL", NULL, &request.validation_query, 0, 0,
 		 "rows for that from a query of their own instead"},
 		{OPTION_REAL, "test", 0, "PART", NULL, &request.test, 0, 0.9,
@@ -261,11 +318,12 @@ run(int argc, char **argv)
 		 "of them, at least 3)"},
 		{OPTION_INTEGER, "max-tags", 0, "N", NULL, &request.max_tags, 1, 100000,
 		 "at most so many tags, the most frequent (default 1000)"},
-		{OPTION_INTEGER, "seed", 0, "N", NULL, &request.seed, 0, 9e15, "of the split (default 1)"},
-		OPTION_HELP_HEADING("Training"),
+		{OPTION_INTEGER, "seed", 0, "N", NULL, &request.seed, 0, 9e15,
+		 "of the split, the order of rows and dropout (default 1)"},
+		OPTION_HELP_HEADING("The head"),
 		{OPTION_CHOICE, "imbalance", 0, "HOW", "none|pos-weight|auto", &imbalance, 0, 0,
 		 "none: every row counts the same; pos-weight: positives of rare tags count more,\nup to tenfold; auto "
-		 "(default): both, and the better macro AP on the\nvalidation part stays"},
+		 "(default): with --freeze=all both, and the better macro AP on\nthe validation part stays; else none"},
 		{OPTION_REAL, "l2", 0, "X", NULL, &request.fit.l2, 0, 1e6,
 		 "strength of regularisation (default: chosen from 1 ... 1e-4)"},
 		{OPTION_INTEGER, "iterations", 0, "N", NULL, &iterations, 1, 100000, "at most, for each choice (default 300)"},
@@ -273,6 +331,47 @@ run(int argc, char **argv)
 		 "keep the texts' vectors there: later runs with the same encoder take seconds"},
 		{OPTION_INTEGER, "threads", 0, "N", NULL, &threads, 1, 64,
 		 "threads to compute with (default: all CPUs); results do not depend on it"},
+		OPTION_HELP_HEADING("Training, unless --freeze=all"),
+		{OPTION_REAL, "epochs", 0, "N", NULL, &full.epochs, 0.01, 1000, "times that each row is seen (default 4)"},
+		{OPTION_INTEGER, "batch", 0, "N", NULL, &full.batch, 1, 4096, "rows of a step (default 32)"},
+		{OPTION_REAL, "rate", 0, "X", NULL, &full.rate, 1e-9, 1,
+		 "peak learning rate of the last layer (default 1e-4; 5e-5 for a hidden size of 384\nand more)"},
+		{OPTION_REAL, "head-rate", 0, "X", NULL, &full.head_rate, 0, 1e4, "the head's is so many times that (default 10)"},
+		{OPTION_REAL, "layer-decay", 0, "X", NULL, &full.layer_decay, 0.01, 1,
+		 "each layer's is so many times that of the layer above it (default 0.9)"},
+		{OPTION_REAL, "warmup", 0, "PART", NULL, &full.warmup, 0, 1,
+		 "part of the run in which the rate rises; then it falls to 0 (default 0.06)"},
+		{OPTION_REAL, "weight-decay", 0, "X", NULL, &full.weight_decay, 0, 1, "of matrices (default 0.01)"},
+		{OPTION_REAL, "dropout", 0, "P", NULL, &full.dropout, 0, 0.9, "of hidden states and the head's input (default 0.1)"},
+		{OPTION_CHOICE, "loss", 0, "WHICH", "bce|asymmetric", &loss, 0, 0,
+		 "binary cross entropy (default), or the asymmetric loss of Ridnik et al. 2021"},
+		{OPTION_CHOICE, "start", 0, "WHERE", "probe|prior", &start, 0, 0,
+		 "the head begins as a regression on the frozen vectors (default), or knows only how\nfrequent each tag is"},
+		{OPTION_REAL, "keep-similarity", 0, "W", NULL, &full.keep_similarity, 0, 1e6,
+		 "hold on to the base's embeddings: adds W times the squared distance between a\ntext's new and old vector of "
+		 "length 1 to its loss (default 0)"},
+		{OPTION_CHOICE, "pooling", 0, "HOW", "mean|cls|pooler", &full.pooling, 0, 0,
+		 "how tokens become a vector (default: as the base).  pooler makes a model that\ntransformers loads as "
+		 "BertForSequenceClassification"},
+		{OPTION_INTEGER, "length", 0, "N", NULL, &full.length, 3, 1e6,
+		 "tokens of a window, in training and ever after (default: as the base)"},
+		{OPTION_INTEGER, "windows", 0, "N", NULL, &full.windows, 1, 1000,
+		 "at most so many windows of a text in one step (default 4)"},
+		{OPTION_REAL, "validate-every", 0, "N", NULL, &full.validate_every, 0.001, 1000, "epochs (default 0.5)"},
+		{OPTION_INTEGER, "patience", 0, "N", NULL, &full.patience, 0, 1000,
+		 "stop after so many validations without a better macro AP; the best is what is\nkept (default 4; 0: never "
+		 "stop)"},
+		{OPTION_CHOICE, "precision", 0, "WHICH", "as-base|fp16|fp32", &precision, 0, 0,
+		 "of the weights that are written (default: as the base's)"},
+		{OPTION_INTEGER, "shards", 0, "N", NULL, &full.shards, 1, 64,
+		 "parts that a step is divided into, and the most threads it can use (default 2);\nresults depend on it"},
+		OPTION_HELP_HEADING("The run, unless --freeze=all"),
+		{OPTION_STRING, "run", 0, "FOLDER", NULL, &full.folder, 0, 0,
+		 "its folder: rows, checkpoints, metrics, log (default: the output's name with\n.run)"},
+		{OPTION_FLAG, "resume", 0, NULL, NULL, &resume, 0, 0,
+		 "go on with the run in the folder, with the rows that it began with"},
+		{OPTION_FLAG, "restart", 0, NULL, NULL, &restart, 0, 0, "begin anew where a run is"},
+		{OPTION_REAL, "checkpoint-every", 0, "SECONDS", NULL, &full.checkpoint_every, 0, 1e6, "(default 300)"},
 		OPTION_HELP_HEADING("Output"),
 		{OPTION_FLAG, "json", 0, NULL, NULL, &as_json, 0, 0, "print the card as JSON instead of tables"},
 		{OPTION_FLAG, "all-tags", 0, NULL, NULL, &all_tags, 0, 0, "tables with every tag, not only the first 50"},
@@ -280,6 +379,7 @@ run(int argc, char **argv)
 		CONNECTION_OPTIONS(where),
 		OPTION_END};
 	int code = options_parse(&command_finetune, options, argc, argv, NULL);
+	bool frozen = freeze != NULL && strcmp(freeze, "all") == 0;
 
 	if (code >= 0)
 		return code;
@@ -296,6 +396,20 @@ run(int argc, char **argv)
 	if ((request.validation_query == NULL ? request.validation : 0) + (request.test_query == NULL ? request.test : 0) >
 		0.95)
 		return report_failure(TOOL_USAGE, "Make --validation and --test smaller.", "no rows would be left to train on");
+	if (!frozen && !parse_freeze(freeze, &full.freeze))
+		return report_failure(TOOL_USAGE, "Give all, none, embeddings, or a number of layers.",
+							  "invalid value \"%s\" for --freeze", freeze);
+	if (resume && restart)
+		return report_failure(TOOL_USAGE, "Leave one of them out.", "--resume and --restart contradict each other");
+	full.opening = resume ? RUN_RESUME : restart ? RUN_RESTART : RUN_NEW;
+	full.asymmetric = strcmp(loss, "asymmetric") == 0;
+	full.start_from_prior = strcmp(start, "prior") == 0;
+	full.precision = strcmp(precision, "fp16") == 0   ? PRECISION_FP16
+					 : strcmp(precision, "fp32") == 0 ? PRECISION_FP32
+													  : PRECISION_AS_BASE;
+	if (frozen && useless_with_frozen_encoder(&full, precision) != NULL)
+		return report_failure(TOOL_USAGE, "Leave it out, or freeze less.", "--freeze=all has no use for --%s",
+							  useless_with_frozen_encoder(&full, precision));
 	report_quiet(quiet);
 	request.silent = quiet;
 	request.n_threads = (int) threads;
@@ -305,7 +419,24 @@ run(int argc, char **argv)
 	request.fit.imbalance = strcmp(imbalance, "none") == 0         ? IMBALANCE_NONE
 							: strcmp(imbalance, "pos-weight") == 0 ? IMBALANCE_POS_WEIGHT
 																   : IMBALANCE_AUTO;
-	return finetune(&request, &where, model_path, model_name, output, as_json, all_tags ? 0 : 50);
+	if (frozen)
+		return finetune(&request, &where, model_path, model_name, output, as_json, all_tags ? 0 : 50);
+	command_line = run_command_line(argc, argv, NULL);
+	resume_command = run_command_line(argc, argv, "--resume");
+	full.command_line = command_line;
+	full.resume_command = resume_command;
+	if (full.folder == NULL)
+	{
+		string_buffer name = {0};
+
+		string_printf(&name, "%s.run", output);
+		full.folder = folder = name.data;
+	}
+	code = finetune_full(&request, &full, &where, model_path, model_name, output, as_json, all_tags ? 0 : 50);
+	free(folder);
+	free(command_line);
+	free(resume_command);
+	return code;
 }
 
 const command_spec command_finetune = {
@@ -314,17 +445,16 @@ const command_spec command_finetune = {
 	0,
 	0,
 	"train tags on the rows of a query",
-	"Computes each text's vector once with the frozen encoder, and trains a logistic regression for every tag on "
-	"them.\n"
-	"Rows are split by a hash of their key: on the validation part the strength of regularisation is chosen, scores "
-	"are\n"
-	"calibrated to be probabilities, and each tag gets the threshold of its best F1.  Rows whose text is NULL or "
-	"empty, or\n"
-	"whose tags are NULL, are counted and left out; an empty array says \"none of the tags\".  The same rows, options\n"
-	"and machine always give the same bytes.",
+	"Trains a head for the tags of the rows, and with it the encoder as far as --freeze lets it.  With --freeze=all each\n"
+	"text's vector is computed once and a logistic regression is fitted on them, in minutes; else that head is where\n"
+	"training begins, which takes hours on large tables, writes checkpoints, and goes on after an interruption with\n"
+	"--resume.  Rows are split by a hash of their key: on the validation part the best step and the strength of\n"
+	"regularisation are chosen, scores are calibrated to be probabilities, and each tag gets the threshold of its best\n"
+	"F1.  Rows whose text is NULL or empty, or whose tags are NULL, are counted and left out; an empty array says \"none\n"
+	"of the tags\".  The same rows, options and machine always give the same bytes.",
 	"  moviebert finetune --model base.safetensors -d mydb -o tags.safetensors --key=imdb_id --test=0.1 \\\n"
 	"      --query \"SELECT plot, tags, imdb_id FROM movies\"\n"
-	"  moviebert finetune --from-database=minilm -d mydb -o tags.safetensors --cache=vectors.cache \\\n"
+	"  moviebert finetune --from-database=minilm -d mydb -o tags.safetensors --freeze=all --cache=vectors.cache \\\n"
 	"      --query \"SELECT plot, genres FROM movies WHERE fold > 2\" \\\n"
 	"      --validation-query \"SELECT plot, genres FROM movies WHERE fold = 1\"\n",
 	run};

@@ -48,12 +48,17 @@ typedef struct finetune_data
 
 /* Runs the queries, splits, and chooses the labels. */
 mb_status finetune_read(finetune_data *data, PGconn *connection, const finetune_request *request, mb_error *err);
+
+/* The latter for rows that were read before. */
+mb_status finetune_choose(finetune_data *data, const finetune_request *request, mb_error *err);
 void finetune_data_release(finetune_data *data);
 
-/* The new model's card. test may be NULL. */
+/* The new model's card; training, which it takes, is how the head came about.  test may be NULL. */
 json_t *finetune_card(const finetune_request *request, const finetune_data *data, const model_source *base,
-					  const features_stats *features, const fit_result *fit, const metrics *validation,
-					  const metrics *test);
+					  json_t *training, const metrics *validation, const char *validation_note, const metrics *test);
+
+/* That of a head on a frozen encoder. */
+json_t *finetune_head_training(const features_stats *features, const fit_result *fit);
 
 typedef struct finetune_written
 {
@@ -62,10 +67,10 @@ typedef struct finetune_written
 } finetune_written;
 
 /*
- * Writes the base with its new head to path, after reading it back and comparing what it says of the rows of check with
+ * Writes the base with its new head, of this kind ("tagger", "classifier"), to path, after reading it back and comparing what it says of the rows of check with
  * what was fitted.  On any error until then path is as it was.
  */
-mb_status finetune_write(finetune_written *result, const char *path, const mb_model *base, const label_set *labels,
-						 const fit_result *fit, const json_t *card, const fit_rows *check, mb_error *err);
+mb_status finetune_write(finetune_written *result, const char *path, const mb_model *base, const char *kind,
+						 const label_set *labels, const fit_result *fit, const json_t *card, const fit_rows *check, mb_error *err);
 
 #endif

@@ -51,8 +51,8 @@ data_json(const finetune_request *request, const finetune_data *data)
 		"max_tags", (json_int_t) request->max_tags, "left_out_first", dropped);
 }
 
-static json_t *
-training_json(const features_stats *features, const fit_result *fit)
+json_t *
+finetune_head_training(const features_stats *features, const fit_result *fit)
 {
 	const fit_trial *chosen = &fit->trials[fit->chosen];
 	json_t *trials = json_array();
@@ -100,17 +100,16 @@ base_card(const mb_model *base)
 
 json_t *
 finetune_card(const finetune_request *request, const finetune_data *data, const model_source *base,
-			  const features_stats *features, const fit_result *fit, const metrics *validation, const metrics *test)
+			  json_t *training, const metrics *validation, const char *validation_note, const metrics *test)
 {
 	json_t *measured = json_pack("{s:o}", "validation", metrics_json(validation, data->labels.names, true));
 
-	json_object_set_new(measured, "validation_note",
-						json_string("Regularisation, calibration and thresholds were chosen on the validation part."));
+	json_object_set_new(measured, "validation_note", json_string(validation_note));
 	if (test != NULL)
 		json_object_set_new(measured, "test", metrics_json(test, data->labels.names, true));
 	return json_pack("{s:{s:s, s:s, s:s, s:o}, s:o, s:o, s:o, s:{s:s, s:s, s:s}}", "base", "sha256", base->sha256,
 					 "kind", base->model->kind, "architecture", base->model->architecture, "card",
 					 base_card(base->model), "data", data_json(request, data), "training",
-					 training_json(features, fit), "metrics", measured, "software", "moviebert", MOVIEBERT_VERSION,
+					 training, "metrics", measured, "software", "moviebert", MOVIEBERT_VERSION,
 					 "kernels", mb_kernel_name(), "blas_core", blas_core_name());
 }

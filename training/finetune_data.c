@@ -129,7 +129,6 @@ finetune_read(finetune_data *data, PGconn *connection, const finetune_request *r
 	part_rule rule = {true, PART_TRAINING, request->validation_query == NULL ? request->validation : 0,
 					  request->test_query == NULL ? request->test : 0, request->seed};
 	mb_status status;
-	char training[32], validation[32], test[32];
 
 	memset(data, 0, sizeof(*data));
 	status = read_part(data, connection, request, request->query, &rule, PART_TRAINING, err);
@@ -144,8 +143,15 @@ finetune_read(finetune_data *data, PGconn *connection, const finetune_request *r
 		rule.part = PART_TEST;
 		status = read_part(data, connection, request, request->test_query, &rule, PART_TEST, err);
 	}
-	if (status == MB_OK)
-		status = check_sizes(data, err);
+	return status == MB_OK ? finetune_choose(data, request, err) : status;
+}
+
+mb_status
+finetune_choose(finetune_data *data, const finetune_request *request, mb_error *err)
+{
+	mb_status status = check_sizes(data, err);
+	char training[32], validation[32], test[32];
+
 	if (status == MB_OK)
 		status = choose_labels(data, request, err);
 	if (status != MB_OK)

@@ -19,9 +19,45 @@
 
 #define CHECKED_ROWS 256
 
+/* A head that the base's checkpoint class has: all of the model anew. */
 static mb_status
-write_model(const char *path, const mb_model *base, const label_set *labels, const fit_result *fit, const json_t *card,
-			mb_error *err)
+write_classifier(const char *path, const mb_model *base, const char *kind, const mb_head *head, mb_error *err)
+{
+	size_t n = mb_safetensors_count(base->tensors), labels = (size_t) head->num_labels, i;
+	size_t hidden = (size_t) base->config.hidden_size;
+	mb_tensor *tensors = allocate(n + 2, sizeof(mb_tensor));
+	mb_model_parts parts = mb_model_parts_of(base);
+	mb_status status;
+
+	for (i = 0; i < n; i++)
+		if (strncmp(mb_safetensors_at(base->tensors, i)->name, "classifier.", 11) != 0)
+			tensors[parts.n_tensors++] = *mb_safetensors_at(base->tensors, i);
+	tensors[parts.n_tensors++] = (mb_tensor){.name = "classifier.weight",
+											 .dtype = MB_F32,
+											 .n_dims = 2,
+											 .shape = {head->num_labels, base->config.hidden_size},
+											 .data = head->weight,
+											 .bytes = labels * hidden * sizeof(float)};
+	tensors[parts.n_tensors++] = (mb_tensor){.name = "classifier.bias",
+											 .dtype = MB_F32,
+											 .n_dims = 1,
+											 .shape = {head->num_labels},
+											 .data = head->bias,
+											 .bytes = labels * sizeof(float)};
+	parts.tensors = tensors;
+	parts.kind = kind;
+	parts.tags = head->tags;
+	parts.card_json = head->card_json;
+	parts.pipeline.problem = head->problem;
+	parts.pipeline.num_labels = head->num_labels;
+	status = mb_model_write(&parts, path, err);
+	free(tensors);
+	return status;
+}
+
+static mb_status
+write_model(const char *path, const mb_model *base, const char *kind, const label_set *labels, const fit_result *fit,
+			const json_t *card, mb_error *err)
 {
 	mb_tag *tags = allocate((size_t) labels->n, sizeof(mb_tag));
 	char *text = json_dumps(card, JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
@@ -36,7 +72,9 @@ write_model(const char *path, const mb_model *base, const label_set *labels, con
 		tags[l].support = labels->support[l];
 	}
 	status = text == NULL ? mb_fail(err, MB_OUT_OF_MEMORY, "out of memory while writing the card")
-						  : mb_model_write_with_head(base, &head, path, err);
+			 : strcmp(kind, "tagger") == 0
+				 ? mb_model_write_with_head(base, &head, path, err)
+				 : write_classifier(path, base, kind, &head, err);
 	free(text);
 	free(tags);
 	return status;
@@ -118,14 +156,14 @@ name_file(const char *path, mb_error *err)
 }
 
 mb_status
-finetune_write(finetune_written *result, const char *path, const mb_model *base, const label_set *labels,
-			   const fit_result *fit, const json_t *card, const fit_rows *check, mb_error *err)
+finetune_write(finetune_written *result, const char *path, const mb_model *base, const char *kind,
+			   const label_set *labels, const fit_result *fit, const json_t *card, const fit_rows *check, mb_error *err)
 {
 	string_buffer beside = {0};
 	mb_status status;
 
 	string_printf(&beside, "%s.new", path);
-	status = write_model(beside.data, base, labels, fit, card, err);
+	status = write_model(beside.data, base, kind, labels, fit, card, err);
 	if (status == MB_IO)
 		name_file(path, err);
 	if (status == MB_OK)

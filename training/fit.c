@@ -30,6 +30,14 @@ fit_log_prior(int64_t positives, int64_t rows)
 	return log(p / (1 - p));
 }
 
+double
+fit_positive_weight(int64_t positives, int64_t rows)
+{
+	double v = positives > 0 ? sqrt((double) (rows - positives) / (double) positives) : 1;
+
+	return v < 1 ? 1 : v > FIT_MAX_POS_WEIGHT ? FIT_MAX_POS_WEIGHT : v;
+}
+
 static void
 standardisation(const fit_rows *rows, size_t n_features, double *mean, double *deviation)
 {
@@ -115,10 +123,8 @@ run_path(search *s, fit_imbalance imbalance, const int64_t *support, const int64
 
 	for (l = 0; l < L; l++)
 	{
-		double positives = (double) support[l], negatives = (double) judged[l] - positives;
-		double v = imbalance == IMBALANCE_POS_WEIGHT && positives > 0 ? sqrt(negatives / positives) : 1;
+		double v = imbalance == IMBALANCE_POS_WEIGHT ? fit_positive_weight(support[l], judged[l]) : 1;
 
-		v = v < 1 ? 1 : v > FIT_MAX_POS_WEIGHT ? FIT_MAX_POS_WEIGHT : v;
 		positive_weight[l] = (float) v;
 		parameters[L * H + l] = fit_log_prior(support[l], judged[l]) + log(v);
 	}

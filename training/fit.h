@@ -82,6 +82,9 @@ void fit_calibrate(fit_result *result, const fit_rows *validation, float *scores
 void fit_result_init(fit_result *result, size_t n_features, size_t n_tags);
 void fit_result_release(fit_result *result);
 
+/* What a positive of a tag counts with IMBALANCE_POS_WEIGHT; positives of so many rows that are known. */
+double fit_positive_weight(int64_t positives, int64_t rows);
+
 /* log(p/(1-p)) with p = (n+ + 1) / (n + 2): the bias of a tag before anything is known of the text. */
 double fit_log_prior(int64_t positives, int64_t rows);
 

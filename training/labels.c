@@ -51,6 +51,7 @@ set_init(label_set *set, size_t n_labels, size_t n_tags)
 	memset(set, 0, sizeof(*set));
 	set->names = allocate(n_labels, sizeof(char *));
 	set->support = allocate(n_labels, sizeof(int64_t));
+	set->known = allocate(n_labels, sizeof(int64_t));
 	set->label_of_tag = allocate(n_tags, sizeof(int32_t));
 	memset(set->label_of_tag, 0xff, n_tags * sizeof(int32_t));
 	set->dropped = allocate(n_tags, sizeof(dropped_tag));
@@ -95,6 +96,31 @@ map_scopes(label_set *set, const tagged_rows *rows)
 	free(label_of_word);
 }
 
+static void
+count_known(label_set *set, const tagged_rows *rows)
+{
+	uint8_t *values = allocate((size_t) set->n, 1), *known = allocate((size_t) set->n, 1);
+	int64_t all = 0;
+	size_t i;
+	int32_t l;
+
+	for (i = 0; i < rows->n; i++)
+	{
+		if (rows->rows[i].part != PART_TRAINING)
+			continue;
+		all += rows->rows[i].scope == SCOPE_ALL;
+		if (rows->rows[i].scope == SCOPE_ALL)
+			continue;
+		labels_of_row(values, known, rows, set, i);
+		for (l = 0; l < set->n; l++)
+			set->known[l] += known[l];
+	}
+	for (l = 0; l < set->n; l++)
+		set->known[l] += all;
+	free(values);
+	free(known);
+}
+
 size_t
 labels_unused_scope(const tagged_rows *rows, const char **first)
 {
@@ -129,6 +155,7 @@ labels_select(label_set *set, const tagged_rows *rows, int64_t min_support, int3
 		set->label_of_tag[counted[i].tag] = set->n++;
 	}
 	map_scopes(set, rows);
+	count_known(set, rows);
 	free(counted);
 }
 
@@ -233,6 +260,7 @@ labels_release(label_set *set)
 {
 	free(set->names);
 	free(set->support);
+	free(set->known);
 	free(set->scoped);
 	free(set->label_of_tag);
 	free(set->dropped);

@@ -17,6 +17,7 @@ typedef struct label_set
 	int32_t n;             /* L */
 	const char **names;    /* [n] borrowed from the rows' dictionary or from a model */
 	int64_t *support;      /* [n] rows of the training part */
+	int64_t *known;        /* [n] rows of the training part of which is known whether they have it */
 	uint8_t *scoped;       /* [scopes, n] 1: the label is in the scope; NULL without scopes */
 	int32_t *label_of_tag; /* [tags in the dictionary] -1: not a label */
 	dropped_tag *dropped;  /* [n_dropped] by falling support */

@@ -90,6 +90,7 @@ tagged_rows_add(tagged_rows *rows, const char *text, size_t text_size, const int
 		rows->tag_ids = reallocate(rows->tag_ids, rows->tags_capacity, sizeof(int32_t));
 	}
 	row = &rows->rows[rows->n++];
+	memset(row, 0, sizeof(*row)); /* padding too: rows are written to files */
 	row->text_at = rows->texts_used;
 	row->text_size = text_size;
 	row->tags_at = rows->tags_used;

@@ -54,7 +54,7 @@ my @wrong = (
 		qr/needs a validation part/, 'finetune without validation' ],
 	[   [ 'finetune', '-m', 'x', '-q', 'SELECT', '-o', 'y', '--validation=0.6', '--test=0.6' ],
 		qr/no rows would be left/, 'parts that leave nothing' ],
-	[ [ 'finetune', '-m', 'x', '-q', 'SELECT', '-o', 'y', '--freeze=none' ], qr/invalid value "none"/, 'freeze' ],
+	[ [ 'finetune', '-m', 'x', '-q', 'SELECT', '-o', 'y', '--freeze=some' ], qr/invalid value "some"/, 'freeze' ],
 	[ [ 'evaluate', '-m', 'x' ], qr/needs a query/, 'evaluate without a query' ],);
 for my $case (@wrong)
 {

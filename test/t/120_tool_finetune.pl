@@ -80,28 +80,28 @@ for my $case (
 	[ [ '-q', q{SELECT plot, '[1]'::json FROM movies} ], qr/not a string.*row 1 of the query/s, 'JSON that is no list of strings' ],
 	[ [ '-q', q{SELECT plot, ARRAY[tags] FROM movies WHERE cardinality(tags) = 1} ], qr/more than one dimension/, 'array of arrays' ],)
 {
-	($code, $out, $err) = tool('finetune', @model, @{ $case->[0] });
+	($code, $out, $err) = tool('finetune', '--freeze=all', @model, @{ $case->[0] });
 	is($code, 1, "$case->[2]: exit code 1");
 	like($err, $case->[1], "$case->[2]: message");
 	ok(!-e $output, "$case->[2]: nothing is written");
 }
 
 # What cannot be written is found before anything else is looked at.
-($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$dir/absent/tags", '-q', $select, '-d', 'host=/nowhere');
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$dir/absent/tags", '-q', $select, '-d', 'host=/nowhere');
 is($code, 1, 'a folder that is not there: exit code 1');
 like($err, qr/could not write into folder ".*absent"/, 'a folder that is not there: message');
-($code, $out, $err) = tool('finetune', '--model', $base, '-o', $dir, '-q', $select, '-d', 'host=/nowhere');
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', $dir, '-q', $select, '-d', 'host=/nowhere');
 like($err, qr/could not write ".*"\nDETAIL:  .*[Ii]s a directory/, 'a folder in the place of the file: message');
 
 # The tool only reads, whichever query it is and wherever it writes.
 for my $writes ('WITH gone AS (DELETE FROM movies RETURNING plot, tags) SELECT plot, tags FROM gone', 'UPDATE movies SET plot = plot RETURNING plot, tags')
 {
-	($code, $out, $err) = tool('finetune', @model, '-q', $select, '--test-query', $writes);
+	($code, $out, $err) = tool('finetune', '--freeze=all', @model, '-q', $select, '--test-query', $writes);
 	is($code, 1, "$writes: exit code 1");
 	like($err, qr/read-only transaction.*HINT:  The tool only reads/s, "$writes: message");
 	ok(!-e $output, "$writes: nothing is written");
 }
-for my $command ([ 'finetune', @model ], [ 'evaluate', '--model', "$FindBin::RealBin/../../test/golden/sql/tagger.safetensors", @where ])
+for my $command ([ 'finetune', '--freeze=all', @model ], [ 'evaluate', '--model', "$FindBin::RealBin/../../test/golden/sql/tagger.safetensors", @where ])
 {
 	($code, $out, $err) = tool(@$command, '-q', 'DELETE FROM movies RETURNING plot, tags');
 	is($code, 1, "$command->[0]: a query that deletes: exit code 1");
@@ -111,7 +111,7 @@ for my $command ([ 'finetune', @model ], [ 'evaluate', '--model', "$FindBin::Rea
 
 # It learns.
 my @query = ('-q', $select, '--key=film', '--test=0.2', '--validation=0.2');
-($code, $out, $err) = tool('finetune', @model, @query, '--cache', "$dir/cache");
+($code, $out, $err) = tool('finetune', '--freeze=all', @model, @query, '--cache', "$dir/cache");
 is($code, 0, 'finetune') or diag($err);
 like($err, qr/904 read/, 'it tells how many rows it read');
 like($err, qr/1  left out: the text is NULL/, 'and how many had no text');
@@ -145,24 +145,24 @@ my ($base_sum) = split ' ', `sha256sum $base`;
 is($card->{base}{sha256}, $base_sum, 'the card has the base');
 
 # The same again, from the cache, with another number of threads: the same bytes.
-($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$output.2", @where, @query, '--cache', "$dir/cache", '--threads=1');
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.2", @where, @query, '--cache', "$dir/cache", '--threads=1');
 is($code, 0, 'finetune again');
 like($err, qr/(\d+) distinct texts, \1 from the cache/, 'every vector came from the cache');
 is(compare($output, "$output.2"), 0, 'and the file is the same, byte for byte');
-($code) = tool('finetune', '--model', $base, '-o', "$output.3", @where, @query, '--threads=3', '--quiet');
+($code) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.3", @where, @query, '--threads=3', '--quiet');
 is(compare($output, "$output.3"), 0, 'without a cache too');
-($code) = tool('finetune', '--model', $base, '-o', "$output.4", @where, @query, '--seed=2', '--quiet');
+($code) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.4", @where, @query, '--seed=2', '--quiet');
 isnt(compare($output, "$output.4"), 0, 'another seed splits otherwise');
 
 # A cache of something else.
 TinyCheckpoint::spew("$dir/precious", "not a cache, and longer than the header of one, so that the magic decides alone");
-($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$output.5", @where, @query, '--cache', "$dir/precious");
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.5", @where, @query, '--cache', "$dir/precious");
 is($code, 1, 'a file that is no cache is refused');
 like($err, qr/is not a cache of vectors/, 'with a message');
 is(-s "$dir/precious", 79, 'and left as it is');
 
 # Other ways to give tags and parts.
-($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$output.6", @where, '--quiet', '-q',
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.6", @where, '--quiet', '-q',
 	'SELECT to_jsonb(tags) AS t, plot AS p FROM movies WHERE id <= 700', '--text=p', '--tags=t',
 	'--validation-query', 'SELECT tags AS t, plot AS p FROM movies WHERE id > 700 AND id < 850',
 	'--test-query', 'SELECT tags AS t, plot AS p FROM movies WHERE id >= 850', '--json', '--imbalance=pos-weight');
@@ -171,7 +171,7 @@ my $json = decode_json($out);
 is($json->{training}{imbalance}, 'pos-weight', '--imbalance');
 is($json->{data}{parts}{training}, 700, 'the main query trains');
 cmp_ok($json->{metrics}{test}{macro_ap}, '>', 0.8, 'and learns');
-($code, $out, $err) = tool('finetune', '--model', $base, '-o', "$output.7", @where, '-q', $select, '--key=film',
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.7", @where, '-q', $select, '--key=film',
 	'--validation-query', "$select WHERE id < 100");
 like($err, qr/keys are in more than one part/, 'overlapping queries are warned of');
 
@@ -202,7 +202,7 @@ like($err, qr/does not know, ignored: \d: .*new \(\d+\)/, 'tags unknown to the m
 my $set_version = q{UPDATE pg_extension SET extversion = '%s' WHERE extname = 'moviebert'};
 my $version     = $node->safe_psql('postgres', q{SELECT bert_version()});
 $node->safe_psql('postgres', sprintf($set_version, '0.0.1') . '; CREATE ROLE guest LOGIN; GRANT SELECT ON movies TO guest');
-for my $command ([ 'finetune', '-o', "$output.9" ], ['evaluate'])
+for my $command ([ 'finetune', '--freeze=all', '-o', "$output.9" ], ['evaluate'])
 {
 	($code, $out, $err) = tool(@$command, '--model', $output, @where, @query[ 0, 1 ]);
 	is($code, 3, "$command->[0] of a file with another version's extension: exit code 3");
@@ -218,7 +218,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE bare');
 is($code, 0, 'evaluate of a file in a database without the extension') or diag($err);
 
 # From the installed model to a next one.
-($code, $out, $err) = tool('finetune', '--from-database=tags', '-o', "$output.8", @where, @query, '--quiet');
+($code, $out, $err) = tool('finetune', '--freeze=all', '--from-database=tags', '-o', "$output.8", @where, @query, '--quiet');
 is($code, 0, 'finetune from an installed model') or diag($err);
 
 $node->stop;

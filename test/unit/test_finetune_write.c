@@ -106,7 +106,7 @@ tear_down(void **state)
 static mb_status
 write_it(training *t, finetune_written *written, mb_error *err)
 {
-	return finetune_write(written, t->path, t->base, &t->labels, &t->fit, t->card, &t->rows, err);
+	return finetune_write(written, t->path, t->base, "tagger", &t->labels, &t->fit, t->card, &t->rows, err);
 }
 
 static void
