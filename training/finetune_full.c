@@ -219,7 +219,7 @@ measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_
 	head_forward(scores, fit->weight, fit->bias, rows->features, rows->n, H, L);
 	for (i = 0; i < rows->n * L; i++)
 		scores[i] = (float) sigmoid((double) scores[i]);
-	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, L);
+	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, L, NULL);
 	free(scores);
 }
 
