@@ -397,9 +397,10 @@ stop_for_interrupt(run *r, mb_error *err)
 	mb_status status;
 
 	run_display_pause(&r->display);
-	status = save(r, err);
+	/* Before saving, which says how much of the metrics is kept. */
+	status = add_event(r, "interrupted", "", err);
 	if (status == MB_OK)
-		status = add_event(r, "interrupted", "", err);
+		status = save(r, err);
 	if (status != MB_OK)
 		return status;
 	report_note("Saved after step %llu in \"%s\".", (unsigned long long) r->state.step, r->folder);
