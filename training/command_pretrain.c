@@ -19,6 +19,7 @@
 #include "parallel.h"
 #include "pretrain.h"
 #include "report.h"
+#include "report_html.h"
 #include "run_folder.h"
 #include "text_source.h"
 
@@ -150,24 +151,35 @@ base_json(const pretraining *p)
 static mb_status
 write_manifest(pretraining *p, size_t validation, mb_error *err)
 {
-	json_t *m = run_manifest_start(p->request->command_line, p->server);
+	const pretrain_request *r = p->request;
+	const token_store *store = &p->texts.store;
+	const text_counts *rows = &p->counts;
+	json_t *m = run_manifest_start(r->command_line, p->server);
 
 	json_object_set_new(m, "task", json_string(p->task.name));
+	json_object_set_new(m, "model", json_string(r->output));
 	json_object_set_new(m, "identity", json_string(p->identity.data));
-	json_object_set_new(m, "parameters", json_integer((json_int_t) p->model.net.n_parameters));
-	json_object_set_new(m, "config", config_json(&p->model.net.options.config));
-	json_object_set_new(m, "options", options_json(p->request));
-	json_object_set_new(m, "threads", json_integer(p->request->training.n_threads));
-	json_object_set_new(m, "data", data_json(p));
+	json_object_set_new(m, "query", json_string(r->query));
 	json_object_set_new(m, "rows",
-						json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "read", (json_int_t) p->counts.read, "used",
-								  (json_int_t) p->counts.used, "null_text", (json_int_t) p->counts.null_text,
-								  "empty_text", (json_int_t) p->counts.empty_text, "null_key",
-								  (json_int_t) p->counts.null_key, "no_tokens", (json_int_t) p->counts.no_tokens));
+						json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "read", (json_int_t) rows->read, "used",
+								  (json_int_t) rows->used, "null_text", (json_int_t) rows->null_text, "empty_text",
+								  (json_int_t) rows->empty_text, "null_key", (json_int_t) rows->null_key, "no_tokens",
+								  (json_int_t) rows->no_tokens));
+	json_object_set_new(m, "rows_sha256", json_string(p->texts.sha256));
+	json_object_set_new(m, "tokens", json_integer((json_int_t) store->tokens));
+	json_object_set_new(m, "words", json_integer((json_int_t) store->words));
+	json_object_set_new(m, "characters", json_integer((json_int_t) store->characters));
+	json_object_set_new(m, "config", config_json(&p->model.net.options.config));
+	json_object_set_new(m, "parameters", json_integer((json_int_t) p->model.net.n_parameters));
+	json_object_set_new(m, "vocab_sha256", json_string(p->model.vocab_sha256));
 	if (p->model.base.model != NULL)
 		json_object_set_new(m, "base", base_json(p));
-	json_object_set_new(m, "vocab_sha256", json_string(p->model.vocab_sha256));
-	json_object_set_new(m, "unigram_loss", json_real(p->texts.unigram_loss));
+	json_object_set_new(m, "options", options_json(r));
+	json_object_set_new(m, "seed", json_integer((json_int_t) r->training.seed));
+	json_object_set_new(m, "shards", json_integer(r->training.n_shards));
+	json_object_set_new(m, "threads", json_integer(r->training.n_threads));
+	if (p->task.watch_plateau)
+		json_object_set_new(m, "unigram_entropy", json_real(p->texts.unigram_loss));
 	json_object_set_new(m, "validation_sequences", json_integer((json_int_t) validation));
 	json_object_set_new(m, "plan", pretrain_plan_json(&p->plan));
 	p->manifest = m;
@@ -178,7 +190,7 @@ write_manifest(pretraining *p, size_t validation, mb_error *err)
 static mb_status
 check_manifest(const pretraining *p, mb_error *err)
 {
-	const char *query = json_string_value(json_object_get(json_object_get(p->manifest, "data"), "query"));
+	const char *query = json_string_value(json_object_get(p->manifest, "query"));
 	const char *identity = json_string_value(json_object_get(p->manifest, "identity"));
 
 	if (query == NULL || identity == NULL)
@@ -284,7 +296,10 @@ write_model(pretraining *p, const training_result *result, mb_error *err)
 								 result->seconds, "validation", validation, "model", p->request->output, "sha256", hex);
 
 		status = run_metrics_append(p->request->folder, line, err);
-		printf("Wrote \"%s\" (sha256 %.16s...).\n", p->request->output, hex);
+		if (status == MB_OK)
+			status = report_html_write(p->request->folder, err);
+		printf("Wrote \"%s\" (sha256 %.16s...); \"%s/report.html\" shows the run.\n", p->request->output, hex,
+			   p->request->folder);
 	}
 	json_decref(validation);
 	return status;

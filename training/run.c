@@ -25,6 +25,7 @@
 #define LOGS_PER_RUN 500
 #define VALIDATIONS_PER_RUN 20
 #define MEASURE_SECONDS 2.0
+#define MEASURE_STEPS 50
 
 typedef struct run
 {
@@ -628,7 +629,7 @@ training_measure(const net *n, const real *parameters, const training_task *task
 		took += monotonic_seconds() - started;
 		*tokens_per_step = (double) tokens / (double) (step == 0 ? 1 : step);
 		step++;
-	} while (status == MB_OK && took < MEASURE_SECONDS && !interrupt_requested());
+	} while (status == MB_OK && took < MEASURE_SECONDS && step < MEASURE_STEPS && !interrupt_requested());
 	*tokens_per_second = took > 0 ? (double) tokens / took : 0;
 	destroy_shards(&r);
 	return status;

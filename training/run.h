@@ -96,8 +96,9 @@ typedef struct training_result
 } training_result;
 
 /*
- * Runs the forward and backward passes of the first steps for some two seconds and throws their results away: how many
- * tokens a second this machine makes of this task.  Calls begin, phase and between as a run would.
+ * Runs the forward and backward passes of the first steps for some two seconds, or 50 steps if that is less, and throws
+ * their results away: how many tokens a second this machine makes of this task.  Calls begin, phase and between as a run
+ * would.
  */
 mb_status training_measure(const net *n, const real *parameters, const training_task *task,
 						   const training_options *options, double *tokens_per_second, double *tokens_per_step,

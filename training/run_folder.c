@@ -227,11 +227,10 @@ run_manifest_start(const char *command_line, const char *server)
 
 	gmtime_r(&seconds, &utc);
 	strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	manifest = json_pack("{s:i, s:s, s:s, s:{s:s, s:s, s:s*, s:i}, s:{s:s, s:i, s:s, s:s}}", "format", 1, "command",
-						 command_line, "started", now, "versions", "moviebert", MOVIEBERT_VERSION, "compiler",
-						 __VERSION__, "server", server, "libpq", PQlibVersion(), "machine", "cpu", cpu, "cpus",
-						 (int) sysconf(_SC_NPROCESSORS_ONLN), "blas_core", blas_core_name(), "kernels",
-						 mb_kernel_name());
+	manifest = json_pack("{s:i, s:s, s:s, s:s, s:i, s:s, s:s, s:{s:s, s:s, s:s*, s:i}}", "format", 1, "command",
+						 command_line, "started", now, "cpu", cpu, "cpus", (int) sysconf(_SC_NPROCESSORS_ONLN),
+						 "blas_core", blas_core_name(), "kernels", mb_kernel_name(), "versions", "moviebert",
+						 MOVIEBERT_VERSION, "compiler", __VERSION__, "server", server, "libpq", PQlibVersion());
 	free(cpu);
 	return manifest;
 }
