@@ -224,6 +224,17 @@ hint_read_only(const PGresult *result, mb_error *err)
 		mb_hint(err, "The tool only reads: give a query that changes nothing.");
 }
 
+/* So that the row at fault can be found: a division by zero, bytes that are not UTF-8, ... */
+static void
+detail_rows_before(int64_t n, mb_error *err)
+{
+	size_t used = strlen(err->detail);
+
+	if (n > 0)
+		snprintf(err->detail + used, sizeof(err->detail) - used, "%sThe query gave %lld rows before that.",
+				 used > 0 ? "  " : "", (long long) n);
+}
+
 static mb_status
 read_rows(PGconn *connection, const char *sql, const row_handler *handler, bool silent, mb_error *err)
 {
@@ -248,6 +259,7 @@ read_rows(PGconn *connection, const char *sql, const row_handler *handler, bool 
 		{
 			status = connection_error(connection, result, err);
 			hint_read_only(result, err);
+			detail_rows_before(n, err);
 		}
 		PQclear(result);
 		if (status == MB_OK && interrupt_requested())
