@@ -13,13 +13,21 @@ EXTENSION_VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' META.json)
 BUILD ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 comma := ,
 
+# ---- the model that ships ------------------------------------------------------------------------------------------
+
+# CREATE EXTENSION installs it as moviebert-VERSION.  Another file is another version, since a name never changes its
+# weights; the library knows the hash, so that it takes no other file for it.  Without the file all is built but it.
+SHIPPED_MODEL         = $(wildcard models/moviebert.safetensors)
+SHIPPED_MODEL_VERSION = 1
+SHIPPED_MODEL_SHA256 := $(if $(SHIPPED_MODEL),$(firstword $(shell sha256sum $(SHIPPED_MODEL))))
+
 # ---- the extension -------------------------------------------------------------------------------------------------
 
 MODULE_big = moviebert
 EXTENSION  = moviebert
 PG_OBJS    = $(patsubst %.c,%.o,$(sort $(wildcard src/pg/*.c)))
 OBJS       = $(PG_OBJS)
-DATA       = $(wildcard sql/moviebert--*--*.sql)
+DATA       = $(wildcard sql/moviebert--*--*.sql) $(SHIPPED_MODEL)
 DATA_built = sql/moviebert--$(EXTENSION_VERSION).sql
 EXTRA_CLEAN = build build-* moviebert moviebert.control sql/moviebert--$(EXTENSION_VERSION).sql
 
@@ -61,6 +69,8 @@ $(ENGINE_LIB): $(ENGINE_OBJS)
 
 $(shlib): $(ENGINE_LIB)
 $(PG_OBJS): $(wildcard include/moviebert/*.h src/pg/*.h) META.json
+src/pg/models.o: $(SHIPPED_MODEL) Makefile
+src/pg/models.o: override CPPFLAGS += -DSHIPPED_MODEL_VERSION=$(SHIPPED_MODEL_VERSION) -DSHIPPED_MODEL_SHA256='"$(SHIPPED_MODEL_SHA256)"'
 
 # ---- the tool ------------------------------------------------------------------------------------------------------
 

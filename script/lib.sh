@@ -165,6 +165,7 @@ is_installed() {
 	libdir=$("$PG_CONFIG" --pkglibdir) sharedir=$("$PG_CONFIG" --sharedir)/extension
 	cmp -s "$ROOT/moviebert.so" "$libdir/moviebert.so" && cmp -s "$ROOT/moviebert.control" "$sharedir/moviebert.control" &&
 		cmp -s "$ROOT/sql/moviebert--$VERSION.sql" "$sharedir/moviebert--$VERSION.sql" &&
+		cmp -s "$ROOT/models/moviebert.safetensors" "$sharedir/moviebert.safetensors" &&
 		cmp -s "$ROOT/moviebert" "$PG_BIN/moviebert"
 }
 install_built() {

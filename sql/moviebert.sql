@@ -8,13 +8,16 @@
 -- that several names can share it.  There is no foreign key between the two: rows may come in any order, by COPY from a
 -- dump or by logical replication, and the hash is checked when the model is first used.  Text is in collation "C"
 -- because the C code compares bytes.  Columns keep their places: the C code knows them by number.
+--
+-- The model that moviebert ships is rows as any other, marked: which of its versions it is, and 0 for all models else.
+-- CREATE EXTENSION brings it, so pg_dump leaves its rows out; a chunk is shipped as long as only such names need it.
 
 CREATE TABLE bert_model (
     name          text COLLATE "C" PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 255),
     sha256        text COLLATE "C" NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
     size          bigint NOT NULL CHECK (size > 0),
     created       timestamptz NOT NULL DEFAULT now(),
-    is_default    boolean NOT NULL DEFAULT false,
+    shipped       integer NOT NULL DEFAULT 0 CHECK (shipped >= 0),
     -- What the model file says of itself, kept here so that nobody has to read it to know.
     kind          text NOT NULL,
     architecture  text NOT NULL,
@@ -30,31 +33,34 @@ CREATE TABLE bert_model (
     thresholds    real[],
     card          jsonb
 );
-CREATE UNIQUE INDEX bert_model_one_default ON bert_model (is_default) WHERE is_default;
 
 CREATE TABLE bert_model_chunk (
-    sha256 text COLLATE "C" NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
-    seq    integer NOT NULL CHECK (seq >= 0),
-    data   bytea NOT NULL,
+    sha256  text COLLATE "C" NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    seq     integer NOT NULL CHECK (seq >= 0),
+    data    bytea NOT NULL,
+    shipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (sha256, seq)
 );
 -- Weights do not compress.
 ALTER TABLE bert_model_chunk ALTER COLUMN data SET STORAGE EXTERNAL;
 
-SELECT pg_catalog.pg_extension_config_dump('bert_model', '');
-SELECT pg_catalog.pg_extension_config_dump('bert_model_chunk', '');
+-- The choice of a default, as long as somebody has made one: without a row it is the latest model that moviebert shipped.
+-- A table of its own, so that a dump has the choice, also that of none, and nothing in the new database stands against it.
+CREATE TABLE bert_default (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    model text COLLATE "C" NOT NULL CHECK (octet_length(model) <= 255) -- empty for none
+);
+
+SELECT pg_catalog.pg_extension_config_dump('bert_model', 'WHERE shipped OPERATOR(pg_catalog.=) 0');
+SELECT pg_catalog.pg_extension_config_dump('bert_model_chunk', 'WHERE NOT shipped');
+SELECT pg_catalog.pg_extension_config_dump('bert_default', '');
 
 COMMENT ON TABLE bert_model IS 'models of moviebert, one row for each name';
 COMMENT ON TABLE bert_model_chunk IS 'model files of moviebert, in pieces of 1 MiB';
-
-CREATE VIEW bert_models AS
-    SELECT name, kind, architecture, parameters, dimensions, max_length, pooling, normalize, long_text, window_stride,
-           problem, tags, thresholds, sha256, size, created, is_default, card
-      FROM bert_model;
-COMMENT ON VIEW bert_models IS 'models that moviebert can use in this database';
+COMMENT ON TABLE bert_default IS 'name of the default model, if one was chosen';
 
 -- Using and looking at models needs no privilege; changing them needs that of changing the tables.
-GRANT SELECT ON bert_model, bert_model_chunk, bert_models TO PUBLIC;
+GRANT SELECT ON bert_model, bert_model_chunk, bert_default TO PUBLIC;
 
 -- Every backend remembers what names stand for.  These triggers tell them when that may have changed, however the
 -- change came: by our functions, by hand, by COPY, or by logical replication.
@@ -69,7 +75,32 @@ CREATE TRIGGER bert_model_truncated AFTER TRUNCATE ON bert_model
 ALTER TABLE bert_model ENABLE ALWAYS TRIGGER bert_model_changed;
 ALTER TABLE bert_model ENABLE ALWAYS TRIGGER bert_model_truncated;
 
--- A name never changes its weights: who may UPDATE the table to choose the default may not change what a name stands for.
+CREATE TRIGGER bert_default_changed AFTER INSERT OR UPDATE OR DELETE ON bert_default
+    FOR EACH ROW EXECUTE FUNCTION bert_model_changed();
+CREATE TRIGGER bert_default_truncated AFTER TRUNCATE ON bert_default
+    FOR EACH STATEMENT EXECUTE FUNCTION bert_model_changed();
+ALTER TABLE bert_default ENABLE ALWAYS TRIGGER bert_default_changed;
+ALTER TABLE bert_default ENABLE ALWAYS TRIGGER bert_default_truncated;
+
+-- What comes from a dump or from a publisher meets what CREATE EXTENSION has brought here.  A model that moviebert shipped
+-- gives way to one of its name, and a chunk that is there already is not put there again.
+CREATE FUNCTION bert_model_arrives() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION bert_model_arrives() IS 'lets a model that moviebert ships give way to another of its name';
+
+CREATE TRIGGER bert_model_arrives BEFORE INSERT ON bert_model
+    FOR EACH ROW EXECUTE FUNCTION bert_model_arrives();
+ALTER TABLE bert_model ENABLE ALWAYS TRIGGER bert_model_arrives;
+
+CREATE FUNCTION bert_chunk_arrives() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON FUNCTION bert_chunk_arrives() IS 'takes a chunk of the model that moviebert ships for the same one from elsewhere';
+
+CREATE TRIGGER bert_chunk_arrives BEFORE INSERT ON bert_model_chunk
+    FOR EACH ROW EXECUTE FUNCTION bert_chunk_arrives();
+ALTER TABLE bert_model_chunk ENABLE ALWAYS TRIGGER bert_chunk_arrives;
+
+-- A name never changes its weights, whoever may UPDATE the table.
 -- Not for logical replication: the server that it comes from has decided.
 CREATE FUNCTION bert_model_fixed() RETURNS trigger
     AS 'MODULE_PATHNAME' LANGUAGE C;
@@ -97,6 +128,10 @@ CREATE FUNCTION bert_register_model(name text, sha256 text) RETURNS text
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION bert_register_model(text, text) IS 'give a name to the model file whose pieces are in bert_model_chunk';
 
+CREATE FUNCTION bert_load_shipped_model() RETURNS text
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION bert_load_shipped_model() IS 'install the model that moviebert ships; returns its name, or null if there is no such file';
+
 CREATE FUNCTION bert_drop_model(name text) RETURNS void
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION bert_drop_model(text) IS 'remove a model, and its file if no other name uses it';
@@ -108,6 +143,13 @@ COMMENT ON FUNCTION bert_default_model() IS 'name of the database''s default mod
 CREATE FUNCTION bert_default_model(name text) RETURNS void
     AS 'MODULE_PATHNAME', 'bert_set_default_model' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION bert_default_model(text) IS 'make a model the database''s default; null for none';
+
+CREATE VIEW bert_models AS
+    SELECT name, kind, architecture, parameters, dimensions, max_length, pooling, normalize, long_text, window_stride,
+           problem, tags, thresholds, sha256, size, created, coalesce(name = bert_default_model(), false) AS is_default, card
+      FROM bert_model;
+COMMENT ON VIEW bert_models IS 'models that moviebert can use in this database';
+GRANT SELECT ON bert_models TO PUBLIC;
 
 -- ---- Texts ----------------------------------------------------------------------------------------------------------
 --
@@ -198,3 +240,7 @@ COMMENT ON FUNCTION bert_session_stats() IS 'what this session has computed, wit
 CREATE FUNCTION bert_session_stats_reset() RETURNS void
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION bert_session_stats_reset() IS 'set what bert_session_stats counts back to zero';
+
+-- ---- The model that ships -------------------------------------------------------------------------------------------
+
+SELECT bert_load_shipped_model();

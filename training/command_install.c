@@ -200,7 +200,7 @@ hint_grants(PGconn *connection, const char *schema, bool make_default, mb_error 
 	if (make_default)
 		mb_hint(err,
 				"A superuser can run GRANT INSERT, DELETE ON %s.bert_model, %s.bert_model_chunk TO %s; "
-				"GRANT UPDATE (is_default) ON %s.bert_model TO %s;",
+				"GRANT INSERT, UPDATE ON %s.bert_default TO %s;",
 				schema, schema, role, schema, role);
 	else
 		mb_hint(err, "A superuser can run GRANT INSERT, DELETE ON %s.bert_model, %s.bert_model_chunk TO %s;", schema,

@@ -123,7 +123,8 @@ SELECT split_part(pg_temp.failure($$ UPDATE bert_model SET name = '' WHERE name 
 SELECT split_part(pg_temp.failure($$ UPDATE bert_model SET sha256 = 'x' WHERE name = 'tagger' $$), E'\n', 1);
 ROLLBACK;
 SELECT cardinality(bert_embed('ghost', 'plain'));
-SELECT pg_temp.failure($$ UPDATE bert_model SET is_default = true $$);
+SELECT pg_temp.failure($$ INSERT INTO bert_default VALUES (true, 'plain') $$);
+SELECT pg_temp.failure($$ INSERT INTO bert_default VALUES (false, 'plain') $$);
 SELECT pg_temp.failure($$ SELECT bert_model_changed() $$);
 SELECT pg_temp.failure($$ SELECT bert_model_fixed() $$);
 
@@ -133,7 +134,11 @@ ALTER TABLE bert_model ALTER sha256 DROP NOT NULL;
 SELECT pg_temp.failure($$ SELECT bert_embed('ghost', 'plain') $$);
 ROLLBACK;
 BEGIN;
-ALTER TABLE bert_model RENAME is_default TO chosen;
+ALTER TABLE bert_model RENAME shipped TO ours;
+SELECT pg_temp.failure($$ SELECT bert_default_model() $$);
+ROLLBACK;
+BEGIN;
+ALTER TABLE bert_default ALTER model TYPE varchar;
 SELECT pg_temp.failure($$ SELECT bert_default_model() $$);
 ROLLBACK;
 BEGIN;
@@ -156,12 +161,15 @@ BEGIN;
 CREATE FUNCTION pg_temp.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER no BEFORE UPDATE OR DELETE ON bert_model FOR EACH ROW EXECUTE FUNCTION pg_temp.no();
 SELECT pg_temp.failure($$ SELECT bert_drop_model('plain') $$);
+CREATE TRIGGER no BEFORE INSERT OR UPDATE ON bert_default FOR EACH ROW EXECUTE FUNCTION pg_temp.no();
 SELECT pg_temp.failure($$ SELECT bert_default_model('plain') $$);
 ROLLBACK;
 
 -- Dropping.  The file goes with its last name.
 SELECT bert_drop_model('tagger');
 SELECT bert_default_model();
+SELECT bert_register_model('tagger', sha256) IS NOT NULL, bert_default_model() FROM bert_models WHERE name = 'twin';
+SELECT bert_drop_model('tagger');
 SELECT cardinality(bert_embed('ghost', 'twin'));
 SELECT bert_drop_model('twin');
 SELECT count(DISTINCT sha256) FROM bert_model_chunk;

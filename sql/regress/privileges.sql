@@ -8,7 +8,7 @@
 \set ECHO all
 CREATE ROLE regress_bert_user;
 CREATE ROLE regress_bert_manager;
-GRANT INSERT, UPDATE, DELETE ON bert_model, bert_model_chunk TO regress_bert_manager;
+GRANT INSERT, UPDATE, DELETE ON bert_model, bert_model_chunk, bert_default TO regress_bert_manager;
 SELECT pg_read_binary_file(:'tagger') AS bytes \gset
 SELECT sha256 FROM bert_models WHERE name = 'tagger' \gset
 GRANT EXECUTE ON FUNCTION pg_temp.failure(text) TO PUBLIC;
@@ -51,25 +51,28 @@ SELECT bert_load_model('mine', :'tagger') = :'sha256';
 SELECT bert_drop_model('mine'), bert_drop_model('mine too');
 RESET ROLE;
 
--- INSERT on both tables installs, DELETE on both drops, UPDATE of bert_model's is_default chooses.
+-- INSERT on both tables installs, DELETE on both drops, INSERT and UPDATE on bert_default choose.
 REVOKE UPDATE ON bert_model_chunk FROM regress_bert_manager;
 SET ROLE regress_bert_manager;
 SELECT bert_default_model('tagger');
 SELECT pg_temp.failure($$ UPDATE bert_model SET sha256 = repeat('ab', 32) WHERE name = 'tagger' $$);
 RESET ROLE;
-REVOKE UPDATE, DELETE ON bert_model, bert_model_chunk FROM regress_bert_manager;
+REVOKE UPDATE, DELETE ON bert_model, bert_model_chunk, bert_default FROM regress_bert_manager;
 SET ROLE regress_bert_manager;
 SELECT bert_load_model('mine', :'bytes'::bytea) = :'sha256';
 SELECT pg_temp.failure($$ SELECT bert_drop_model('mine') $$);
 SELECT pg_temp.failure($$ SELECT bert_default_model('mine') $$);
 RESET ROLE;
-GRANT UPDATE (is_default) ON bert_model TO regress_bert_manager;
+GRANT UPDATE ON bert_default TO regress_bert_manager;
 SET ROLE regress_bert_manager;
 SELECT bert_default_model('mine');
 SELECT bert_default_model();
 SELECT pg_temp.failure($$ UPDATE bert_model SET sha256 = repeat('ab', 32) WHERE name = 'tagger' $$);
 RESET ROLE;
-REVOKE UPDATE (is_default) ON bert_model FROM regress_bert_manager;
+REVOKE INSERT, UPDATE ON bert_default FROM regress_bert_manager;
+SET ROLE regress_bert_manager;
+SELECT pg_temp.failure($$ SELECT bert_default_model('mine') $$);
+RESET ROLE;
 REVOKE INSERT ON bert_model_chunk FROM regress_bert_manager;
 SET ROLE regress_bert_manager;
 SELECT pg_temp.failure(format('SELECT bert_load_model(%L, %L::bytea)', 'other', :'bytes'));
@@ -84,6 +87,6 @@ RESET ROLE;
 GRANT SELECT ON bert_model, bert_model_chunk TO PUBLIC;
 
 SELECT bert_drop_model('mine');
-REVOKE ALL ON bert_model, bert_model_chunk FROM regress_bert_manager;
+REVOKE ALL ON bert_model, bert_model_chunk, bert_default FROM regress_bert_manager;
 DROP ROLE regress_bert_user, regress_bert_manager;
 \i :unload

@@ -1,5 +1,5 @@
 /*
- * catalog.c - the tables bert_model and bert_model_chunk.
+ * catalog.c - the tables bert_model, bert_model_chunk and bert_default.
  *
  * Reading goes around SQL: with the snapshot that PostgreSQL reads its own catalogues with, so that a model is there as
  * soon as it is committed, and never by a name in search_path, which any user may set and which PostgreSQL 17 restricts
@@ -50,7 +50,7 @@ relcache_callback(Datum arg, Oid relid)
 		generation++;
 		tables_known = false;
 	}
-	else if (relid == tables.model || relid == tables.chunk)
+	else if (relid == tables.model || relid == tables.chunk || relid == tables.choice)
 	{
 		change_generation = ++generation;
 		tables_known = false;
@@ -119,6 +119,7 @@ find_tables(BertTables *found)
 	found->schema = schema;
 	found->model = member_table(extension, schema, "bert_model");
 	found->chunk = member_table(extension, schema, "bert_model_chunk");
+	found->choice = member_table(extension, schema, "bert_default");
 }
 
 const BertTables *
@@ -152,13 +153,18 @@ static const Column model_columns[] = {
 	{Anum_bert_model_name, "name", TEXTOID},
 	{Anum_bert_model_sha256, "sha256", TEXTOID},
 	{Anum_bert_model_size, "size", INT8OID},
-	{Anum_bert_model_is_default, "is_default", BOOLOID}
+	{Anum_bert_model_shipped, "shipped", INT4OID}
 };
 
 static const Column chunk_columns[] = {
 	{Anum_bert_model_chunk_sha256, "sha256", TEXTOID},
 	{Anum_bert_model_chunk_seq, "seq", INT4OID},
-	{Anum_bert_model_chunk_data, "data", BYTEAOID}
+	{Anum_bert_model_chunk_data, "data", BYTEAOID},
+	{Anum_bert_model_chunk_shipped, "shipped", BOOLOID}
+};
+
+static const Column choice_columns[] = {
+	{Anum_bert_default_model, "model", TEXTOID}
 };
 
 static bool
@@ -232,38 +238,89 @@ copy_text(char *to, size_t size, HeapTuple tuple, int column, Relation rel)
 	text_to_cstring_buffer(DatumGetTextPP(BertColumnValue(tuple, column, rel)), to, size);
 }
 
-bool
-BertReadModel(const char *name, BertModelRow *row)
+/* Whether somebody has chosen a default: its name, empty for none.  *read_in: the generation that it was read in. */
+static bool
+read_choice(char *name, size_t size, uint64 *read_in)
 {
-	Relation	rel = BertOpenModels();
+	Relation	rel = open_table(BertFindTables()->choice, choice_columns, lengthof(choice_columns));
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	*read_in = generation;
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+		copy_text(name, size, tuple, Anum_bert_default_model, rel);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+static void
+copy_row(BertModelRow *row, HeapTuple tuple, Relation rel)
+{
+	copy_text(row->name, sizeof(row->name), tuple, Anum_bert_model_name, rel);
+	copy_text(row->sha256, sizeof(row->sha256), tuple, Anum_bert_model_sha256, rel);
+	row->size = DatumGetInt64(BertColumnValue(tuple, Anum_bert_model_size, rel));
+	row->shipped = DatumGetInt32(BertColumnValue(tuple, Anum_bert_model_shipped, rel));
+}
+
+static bool
+read_by_name(Relation rel, const char *name, BertModelRow *row)
+{
+	Oid			index = primary_key_of(rel);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found;
 
-	/* The lock let us see all changes that were committed before: what comes now is of a later generation. */
-	row->generation = generation;
-	if (name != NULL)
-	{
-		Oid			index = primary_key_of(rel);
-
-		ScanKeyInit(&key, Anum_bert_model_name, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
-		scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
-	}
-	else
-	{
-		ScanKeyInit(&key, Anum_bert_model_is_default, BTEqualStrategyNumber, F_BOOLEQ, BoolGetDatum(true));
-		scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
-	}
+	ScanKeyInit(&key, Anum_bert_model_name, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
-	{
-		copy_text(row->name, sizeof(row->name), tuple, Anum_bert_model_name, rel);
-		copy_text(row->sha256, sizeof(row->sha256), tuple, Anum_bert_model_sha256, rel);
-		row->size = DatumGetInt64(BertColumnValue(tuple, Anum_bert_model_size, rel));
-	}
+		copy_row(row, tuple, rel);
 	systable_endscan(scan);
+	return found;
+}
+
+/* Of the models that moviebert shipped, the latest. */
+static bool
+read_latest_shipped(Relation rel, BertModelRow *row)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	row->shipped = 0;
+	ScanKeyInit(&key, Anum_bert_model_shipped, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(0));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		if (DatumGetInt32(BertColumnValue(tuple, Anum_bert_model_shipped, rel)) > row->shipped)
+			copy_row(row, tuple, rel);
+	systable_endscan(scan);
+	return row->shipped > 0;
+}
+
+/*
+ * The lock on a table lets us see all changes to it that were committed before: what comes after the first lock is of a
+ * later generation.
+ */
+bool
+BertReadModel(const char *name, BertModelRow *row)
+{
+	char		chosen[BERT_MAX_NAME + 1];
+	uint64		read_in = 0;
+	Relation	rel;
+	bool		found;
+
+	if (name == NULL && read_choice(chosen, sizeof(chosen), &read_in))
+		name = chosen;
+	rel = BertOpenModels();
+	row->generation = read_in != 0 ? read_in : generation;
+	found = name != NULL ? read_by_name(rel, name, row) : read_latest_shipped(rel, row);
 	table_close(rel, AccessShareLock);
 	return found;
 }
@@ -296,6 +353,27 @@ BertHashHasChunks(const char *sha256)
 	Relation	chunks = BertOpenChunks();
 
 	return has_hash(chunks, primary_key_of(chunks), Anum_bert_model_chunk_sha256, sha256);
+}
+
+bool
+BertChunkIsShipped(const char *sha256, int32 seq)
+{
+	Relation	chunks = BertOpenChunks();
+	Oid			index = primary_key_of(chunks);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		shipped;
+
+	ScanKeyInit(&keys[0], Anum_bert_model_chunk_sha256, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(sha256));
+	ScanKeyInit(&keys[1], Anum_bert_model_chunk_seq, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(seq));
+	scan = systable_beginscan(chunks, index, OidIsValid(index), NULL, lengthof(keys), keys);
+	tuple = systable_getnext(scan);
+	shipped = HeapTupleIsValid(tuple) &&
+		DatumGetBool(BertColumnValue(tuple, Anum_bert_model_chunk_shipped, chunks));
+	systable_endscan(scan);
+	table_close(chunks, AccessShareLock);
+	return shipped;
 }
 
 SysScanDesc
@@ -361,10 +439,8 @@ BertCheckPrivileges(AclMode model_mode, AclMode chunk_mode)
 void
 BertCheckDefaultPrivilege(void)
 {
-	const BertTables *found = BertFindTables();
-
-	if (pg_attribute_aclcheck(found->model, Anum_bert_model_is_default, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
-		check_privilege(found->model, "bert_model", ACL_UPDATE);
+	check_privilege(BertFindTables()->choice, "bert_default", ACL_INSERT);
+	check_privilege(BertFindTables()->choice, "bert_default", ACL_UPDATE);
 }
 
 void
@@ -382,19 +458,44 @@ quoted_table(const char *table)
 	return quote_qualified_identifier(get_namespace_name(BertFindTables()->schema), table);
 }
 
-/* Runs a command whose text contains one %s, for the table.  Returns the number of rows. */
+/* Returns the number of rows. */
 static uint64
-run(const char *command, const char *table, int nargs, Oid *types, Datum *values, const char *nulls)
+execute(const char *command, int nargs, Oid *types, Datum *values, const char *nulls)
 {
 	uint64		rows;
 	int			result;
 
 	SPI_connect();
-	result = SPI_execute_with_args(psprintf(command, quoted_table(table)), nargs, types, values, nulls, false, 0);
+	result = SPI_execute_with_args(command, nargs, types, values, nulls, false, 0);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(result));
 	rows = SPI_processed;
 	SPI_finish();
+	return rows;
+}
+
+/* The same for a command whose text contains one %s, for the table. */
+static uint64
+run(const char *command, const char *table, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	return execute(psprintf(command, quoted_table(table)), nargs, types, values, nulls);
+}
+
+/* execute() as the owner of the table that the command changes, as PostgreSQL runs the commands of a foreign key. */
+static uint64
+execute_as_owner(Oid relid, const char *command, int nargs, Oid *types, Datum *values)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	Oid			owner = rel->rd_rel->relowner;
+	Oid			user;
+	int			context;
+	uint64		rows;
+
+	table_close(rel, AccessShareLock);
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	rows = execute(command, nargs, types, values, NULL);
+	SetUserIdAndSecContext(user, context);
 	return rows;
 }
 
@@ -407,40 +508,20 @@ BertRaiseConcurrentChange(const char *name)
 			errhint("The transaction might succeed if retried."));
 }
 
-/*
- * run() for a command that changes the one row of a model.  The row is there, and nobody else can change it; that
- * the command did not find it means that the transaction's snapshot is older, or that something of the user's kept it
- * away.
- */
-static void
-run_on_model(const char *command, const char *name)
-{
-	Oid			types[] = {TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(name)};
-
-	if (run(command, "bert_model", 1, types, values, NULL) == 1)
-		return;
-	if (IsolationUsesXactSnapshot())
-		BertRaiseConcurrentChange(name);
-	ereport(ERROR,
-			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("the row of model \"%s\" was not changed", name),
-			errdetail("A trigger or a row security policy of table \"%s\" has prevented it.", "bert_model"));
-}
-
 void
-BertInsertChunks(const char *sha256, const char *data, size_t size)
+BertInsertChunks(const char *sha256, const char *data, size_t size, bool shipped)
 {
-	Oid			types[] = {TEXTOID, INT4OID, BYTEAOID};
+	Oid			types[] = {TEXTOID, INT4OID, BYTEAOID, BOOLOID};
 	bytea	   *piece = palloc(VARHDRSZ + MB_CHUNK_SIZE);
-	Datum		values[3];
+	Datum		values[lengthof(types)];
 	SPIPlanPtr	plan;
 
 	values[0] = CStringGetTextDatum(sha256);
 	values[2] = PointerGetDatum(piece);
+	values[3] = BoolGetDatum(shipped);
 	SPI_connect();
-	plan = SPI_prepare(psprintf("INSERT INTO %s (sha256, seq, data) VALUES ($1, $2, $3)",
-								quoted_table("bert_model_chunk")), 3, types);
+	plan = SPI_prepare(psprintf("INSERT INTO %s (sha256, seq, data, shipped) VALUES ($1, $2, $3, $4)",
+								quoted_table("bert_model_chunk")), lengthof(types), types);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	for (size_t at = 0; at < size; at += MB_CHUNK_SIZE)
@@ -495,11 +576,11 @@ thresholds_datum(const mb_model *model)
 }
 
 void
-BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model)
+BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model, int32 shipped)
 {
 	const char *problem = mb_problem_name(model->pipeline.problem);
 	Oid			types[] = {TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT4OID, INT4OID, TEXTOID, BOOLOID,
-	TEXTOID, INT4OID, TEXTOID, TEXTARRAYOID, FLOAT4ARRAYOID, JSONBOID};
+	TEXTOID, INT4OID, TEXTOID, TEXTARRAYOID, FLOAT4ARRAYOID, JSONBOID, INT4OID};
 	Datum		values[lengthof(types)] = {0};
 	char		nulls[lengthof(types)];
 
@@ -528,17 +609,32 @@ BertInsertModel(const char *name, const char *sha256, size_t size, const mb_mode
 		values[15] = DirectFunctionCall1(jsonb_in, CStringGetDatum(BertServerText(model->card_json)));
 	else
 		nulls[15] = 'n';
+	values[16] = Int32GetDatum(shipped);
 
 	run("INSERT INTO %s (name, sha256, size, kind, architecture, parameters, dimensions, max_length, pooling, normalize,"
-		" long_text, window_stride, problem, tags, thresholds, card)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+		" long_text, window_stride, problem, tags, thresholds, card, shipped)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
 		"bert_model", lengthof(types), types, values, nulls);
 }
 
 void
 BertDeleteModel(const char *name)
 {
-	run_on_model("DELETE FROM %s WHERE name OPERATOR(pg_catalog.=) $1", name);
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+
+	if (run("DELETE FROM %s WHERE name OPERATOR(pg_catalog.=) $1", "bert_model", 1, types, values, NULL) == 1)
+		return;
+	/*
+	 * The row is there, and nobody else can change it: the transaction's snapshot is older, or something of the user's
+	 * kept it away.
+	 */
+	if (IsolationUsesXactSnapshot())
+		BertRaiseConcurrentChange(name);
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("the row of model \"%s\" was not deleted", name),
+			errdetail("A trigger or a row security policy of table \"%s\" has prevented it.", "bert_model"));
 }
 
 void
@@ -550,12 +646,52 @@ BertDeleteChunks(const char *sha256)
 	run("DELETE FROM %s WHERE sha256 OPERATOR(pg_catalog.=) $1", "bert_model_chunk", 1, types, values, NULL);
 }
 
-/* Either can be NULL, for none.  Two commands, since the unique index on is_default is checked row by row. */
 void
-BertUpdateDefault(const char *from, const char *to)
+BertUpdateDefault(const char *name, bool as_owner)
 {
-	if (from != NULL)
-		run_on_model("UPDATE %s SET is_default = false WHERE name OPERATOR(pg_catalog.=) $1", from);
-	if (to != NULL)
-		run_on_model("UPDATE %s SET is_default = true WHERE name OPERATOR(pg_catalog.=) $1", to);
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+	char	   *command = psprintf("INSERT INTO %s (model) VALUES ($1)"
+								   " ON CONFLICT (one) DO UPDATE SET model = excluded.model",
+								   quoted_table("bert_default"));
+	uint64		rows;
+
+	if (as_owner)
+		rows = execute_as_owner(BertFindTables()->choice, command, 1, types, values);
+	else
+		rows = execute(command, 1, types, values, NULL);
+	if (rows != 1)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("the default model was not changed"),
+				errdetail("A trigger or a row security policy of table \"%s\" has prevented it.", "bert_default"));
+}
+
+void
+BertMarkChunks(const char *sha256)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(sha256)};
+
+	execute_as_owner(BertFindTables()->chunk,
+					 psprintf("UPDATE %s AS c SET shipped = names.shipped"
+							  " FROM (SELECT pg_catalog.bool_and(m.shipped OPERATOR(pg_catalog.>) 0) AS shipped"
+							  " FROM %s AS m WHERE m.sha256 OPERATOR(pg_catalog.=) $1) AS names"
+							  " WHERE c.sha256 OPERATOR(pg_catalog.=) $1"
+							  " AND c.shipped OPERATOR(pg_catalog.<>) names.shipped",
+							  quoted_table("bert_model_chunk"), quoted_table("bert_model")),
+					 1, types, values);
+}
+
+void
+BertKeepChunk(const char *sha256, int32 seq)
+{
+	Oid			types[] = {TEXTOID, INT4OID};
+	Datum		values[] = {CStringGetTextDatum(sha256), Int32GetDatum(seq)};
+
+	execute_as_owner(BertFindTables()->chunk,
+					 psprintf("UPDATE %s SET shipped = false"
+							  " WHERE sha256 OPERATOR(pg_catalog.=) $1 AND seq OPERATOR(pg_catalog.=) $2",
+							  quoted_table("bert_model_chunk")),
+					 2, types, values);
 }

@@ -14,17 +14,21 @@
 #define Anum_bert_model_name		1
 #define Anum_bert_model_sha256		2
 #define Anum_bert_model_size		3
-#define Anum_bert_model_is_default	5
+#define Anum_bert_model_shipped		5
 
 #define Anum_bert_model_chunk_sha256	1
 #define Anum_bert_model_chunk_seq		2
 #define Anum_bert_model_chunk_data		3
+#define Anum_bert_model_chunk_shipped	4
+
+#define Anum_bert_default_model		2
 
 typedef struct BertTables
 {
 	Oid			schema;
 	Oid			model;			/* bert_model */
 	Oid			chunk;			/* bert_model_chunk */
+	Oid			choice;			/* bert_default */
 } BertTables;
 
 /* What using a model takes of its row. */
@@ -33,6 +37,7 @@ typedef struct BertModelRow
 	char		name[BERT_MAX_NAME + 1];
 	char		sha256[65];
 	int64		size;
+	int32		shipped;		/* which version of moviebert's own model it is; 0 for all others */
 	uint64		generation;		/* BertGeneration() when it was read */
 } BertModelRow;
 
@@ -42,7 +47,7 @@ extern void BertCatalogInit(void);
 extern const BertTables *BertFindTables(void);
 
 /*
- * Counts what may have changed the rows of bert_model.  What was read in one generation is true until the next.
+ * Counts what may have changed the rows of bert_model or bert_default.  What was read in one generation is true until the next.
  * BertChangeGeneration is the last generation that a change began, as opposed to a loss of invalidation messages.
  */
 extern uint64 BertGeneration(void);
@@ -54,6 +59,9 @@ extern bool BertReadModel(const char *name, BertModelRow *row);
 /* Whether any name stands for this hash, and whether there is any chunk of it. */
 extern bool BertHashHasName(const char *sha256);
 extern bool BertHashHasChunks(const char *sha256);
+
+/* Whether this chunk is there, and shipped. */
+extern bool BertChunkIsShipped(const char *sha256, int32 seq);
 
 /*
  * The tables, locked against being altered, with the columns that C code reads as the extension made them.  An error if
@@ -80,7 +88,7 @@ extern SysScanDesc BertBeginChunks(Relation chunks, Relation *index, const char 
  */
 extern void BertCheckPrivileges(AclMode model_mode, AclMode chunk_mode);
 
-/* The same for choosing the default, which takes UPDATE on no other column. */
+/* The same for choosing the default. */
 extern void BertCheckDefaultPrivilege(void);
 
 /* Keeps others from changing the catalogue until the transaction ends. */
@@ -90,10 +98,19 @@ extern void BertLockCatalog(void);
  * As the current user, by SQL.  What the transaction's snapshot does not show, since another has changed it meanwhile,
  * is an error; only BertDeleteChunks leaves it to the caller to see whether any are left.
  */
-extern void BertInsertChunks(const char *sha256, const char *data, size_t size);
-extern void BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model);
+extern void BertInsertChunks(const char *sha256, const char *data, size_t size, bool shipped);
+extern void BertInsertModel(const char *name, const char *sha256, size_t size, const mb_model *model, int32 shipped);
 extern void BertDeleteModel(const char *name);
 extern void BertDeleteChunks(const char *sha256);
-extern void BertUpdateDefault(const char *from, const char *to);
+
+/* An empty name is no default.  as_owner: as the owner of the table, whoever the current user is. */
+extern void BertUpdateDefault(const char *name, bool as_owner);
+
+/*
+ * As the owner of the table: marks the chunks of a hash as shipped if all names that stand for it are, and as not shipped
+ * otherwise; and one chunk as not shipped.
+ */
+extern void BertMarkChunks(const char *sha256);
+extern void BertKeepChunk(const char *sha256, int32 seq);
 
 #endif

@@ -1,12 +1,15 @@
 /*
  * models.c - SQL functions that manage models.
  *
- * They run as the caller, who needs the privileges of changing the two tables by hand: INSERT to install, DELETE to
- * drop, UPDATE of is_default to choose the default.  Whatever goes wrong is an error, so that the transaction leaves
- * nothing half done.
+ * They run as the caller, who needs the privileges of changing the tables by hand: INSERT on bert_model and
+ * bert_model_chunk to install, DELETE on both to drop, INSERT and UPDATE on bert_default to choose the default.  Whatever
+ * goes wrong is an error, so that the transaction leaves nothing half done.
  */
 #include "moviebert.h"
 
+#include <unistd.h>
+
+#include "access/table.h"
 #include "catalog/pg_authid.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -23,11 +26,14 @@ PG_FUNCTION_INFO_V1(bert_version);
 PG_FUNCTION_INFO_V1(bert_load_model_contents);
 PG_FUNCTION_INFO_V1(bert_load_model_path);
 PG_FUNCTION_INFO_V1(bert_register_model);
+PG_FUNCTION_INFO_V1(bert_load_shipped_model);
 PG_FUNCTION_INFO_V1(bert_drop_model);
 PG_FUNCTION_INFO_V1(bert_get_default_model);
 PG_FUNCTION_INFO_V1(bert_set_default_model);
 PG_FUNCTION_INFO_V1(bert_model_changed);
 PG_FUNCTION_INFO_V1(bert_model_fixed);
+PG_FUNCTION_INFO_V1(bert_model_arrives);
+PG_FUNCTION_INFO_V1(bert_chunk_arrives);
 
 /* The library's: the tool compares it with its own. */
 Datum
@@ -120,19 +126,19 @@ already_installed(const char *name, const char *sha256)
 
 /* Chunks that are there already, left by a name that was deleted by hand, must be these very bytes. */
 static void
-store_chunks(const BertBytes *bytes)
+store_chunks(const BertBytes *bytes, bool shipped)
 {
 	BertBytes	stored;
 
 	if (BertBytesFromChunks(&stored, bytes->sha256, NULL))
 		BertBytesRelease(&stored);
 	else
-		BertInsertChunks(bytes->sha256, bytes->data, bytes->size);
+		BertInsertChunks(bytes->sha256, bytes->data, bytes->size, shipped);
 }
 
-/* The catalogue is locked. */
+/* The catalogue is locked.  stored: the chunks are there; shipped: the row's. */
 static void
-install(const char *name, const BertBytes *bytes, bool stored)
+install(const char *name, const BertBytes *bytes, bool stored, int32 shipped)
 {
 	mb_model   *volatile model = NULL;
 
@@ -146,8 +152,9 @@ install(const char *name, const BertBytes *bytes, bool stored)
 			BertRaiseInput(status, &err);
 		model = opened;
 		if (!stored)
-			store_chunks(bytes);
-		BertInsertModel(name, bytes->sha256, bytes->size, opened);
+			store_chunks(bytes, shipped > 0);
+		BertInsertModel(name, bytes->sha256, bytes->size, opened, shipped);
+		BertMarkChunks(bytes->sha256);
 	}
 	PG_FINALLY();
 	{
@@ -158,13 +165,13 @@ install(const char *name, const BertBytes *bytes, bool stored)
 
 /* Frees the bytes, whatever happens: a mapping outlives the transaction. */
 static Datum
-load(const char *name, BertBytes *bytes)
+load(const char *name, BertBytes *bytes, int32 shipped)
 {
 	PG_TRY();
 	{
 		BertLockCatalog();
 		if (!already_installed(name, bytes->sha256))
-			install(name, bytes, false);
+			install(name, bytes, false, shipped);
 	}
 	PG_FINALLY();
 	{
@@ -186,7 +193,7 @@ bert_load_model_contents(PG_FUNCTION_ARGS)
 	BertCheckPrivileges(ACL_INSERT, ACL_INSERT);
 	contents = PG_GETARG_BYTEA_PP(1);
 	BertBytesOf(&bytes, VARDATA_ANY(contents), VARSIZE_ANY_EXHDR(contents));
-	PG_RETURN_DATUM(load(name, &bytes));
+	PG_RETURN_DATUM(load(name, &bytes, 0));
 }
 
 /* A relative path is relative to the data directory, as COPY takes it. */
@@ -209,7 +216,7 @@ bert_load_model_path(PG_FUNCTION_ARGS)
 	path = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	canonicalize_path(path);
 	BertBytesFromFile(&bytes, path);
-	PG_RETURN_DATUM(load(name, &bytes));
+	PG_RETURN_DATUM(load(name, &bytes, 0));
 }
 
 /* For who has put the chunks into bert_model_chunk: the tool, by COPY. */
@@ -229,7 +236,7 @@ bert_register_model(PG_FUNCTION_ARGS)
 			BertRaiseNoChunks(sha256, NULL);
 		PG_TRY();
 		{
-			install(name, &bytes, true);
+			install(name, &bytes, true, 0);
 		}
 		PG_FINALLY();
 		{
@@ -240,18 +247,71 @@ bert_register_model(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(CStringGetTextDatum(sha256));
 }
 
+/* ---- The model that ships -------------------------------------------------------------------------------------- */
+
+#define STRING_OF(x) #x
+#define STRING(x) STRING_OF(x)
+#define SHIPPED_MODEL_NAME "moviebert-" STRING(SHIPPED_MODEL_VERSION)
+
+/*
+ * The file lies with the extension's other files.  One that somebody left out of a package is a warning, since all but
+ * this model works without it, and a dump must be restored there too; one that is not what its name says is an error.
+ * CREATE EXTENSION calls this last.
+ */
+Datum
+bert_load_shipped_model(PG_FUNCTION_ARGS)
+{
+	char		share[MAXPGPATH];
+	char	   *path;
+	BertBytes	bytes;
+
+	PreventCommandIfReadOnly("bert_load_shipped_model()");
+	BertCheckPrivileges(ACL_INSERT, ACL_INSERT);
+	get_share_path(my_exec_path, share);
+	path = psprintf("%s/extension/moviebert.safetensors", share);
+	if (access(path, F_OK) != 0 && errno == ENOENT)
+	{
+		ereport(WARNING,
+				errcode(ERRCODE_UNDEFINED_FILE),
+				errmsg("the model that moviebert ships is not there"),
+				errdetail("There is no file \"%s\".", path),
+				errhint("Install it and SELECT bert_load_shipped_model(), or bring a model with \"moviebert install\"."));
+		PG_RETURN_NULL();
+	}
+	BertBytesFromFile(&bytes, path);
+	if (strcmp(bytes.sha256, SHIPPED_MODEL_SHA256) != 0)
+	{
+		char		sha256[65];
+
+		strlcpy(sha256, bytes.sha256, sizeof(sha256));
+		BertBytesRelease(&bytes);
+		ereport(ERROR,
+				errcode(ERRCODE_DATA_CORRUPTED),
+				errmsg("file \"%s\" is not the model that this version of moviebert ships", path),
+				errdetail("Its bytes have SHA-256 %.16s..., but should have %.16s...", sha256,
+						  SHIPPED_MODEL_SHA256[0] != '\0' ? SHIPPED_MODEL_SHA256 : "none"),
+				errhint("Install moviebert again with all its files."));
+	}
+	load(SHIPPED_MODEL_NAME, &bytes, SHIPPED_MODEL_VERSION);
+	PG_RETURN_TEXT_P(cstring_to_text(SHIPPED_MODEL_NAME));
+}
+
 /* ---- Dropping, and the default --------------------------------------------------------------------------------- */
 
+/* A default that is dropped leaves none: another model of that name is not what was chosen, nor is the one that ships. */
 Datum
 bert_drop_model(PG_FUNCTION_ARGS)
 {
 	BertModelRow row;
+	BertModelRow chosen;
 	char	   *name;
 
 	PreventCommandIfReadOnly("bert_drop_model()");
 	BertCheckPrivileges(ACL_DELETE, ACL_DELETE);
 	BertLockCatalog();
 	name = existing_name_argument(fcinfo, &row);
+	if (BertReadModel(NULL, &chosen) && strcmp(chosen.name, name) == 0)
+		BertUpdateDefault("", true);
 	BertDeleteModel(name);
 	if (!BertHashHasName(row.sha256))
 	{
@@ -260,6 +320,8 @@ bert_drop_model(PG_FUNCTION_ARGS)
 			BertRaiseConcurrentChange(name);
 		BertRemoveImageAtCommit(row.sha256);
 	}
+	else
+		BertMarkChunks(row.sha256);
 	PG_RETURN_VOID();
 }
 
@@ -276,18 +338,15 @@ bert_get_default_model(PG_FUNCTION_ARGS)
 Datum
 bert_set_default_model(PG_FUNCTION_ARGS)
 {
-	BertModelRow former;
 	BertModelRow row;
-	bool		has_former;
-	char	   *name = NULL;
+	const char *name = "";
 
 	PreventCommandIfReadOnly("bert_default_model()");
 	BertCheckDefaultPrivilege();
 	BertLockCatalog();
-	has_former = BertReadModel(NULL, &former);
 	if (!PG_ARGISNULL(0))
 		name = existing_name_argument(fcinfo, &row);
-	BertUpdateDefault(has_former ? former.name : NULL, name);
+	BertUpdateDefault(name, false);
 	PG_RETURN_VOID();
 }
 
@@ -325,5 +384,71 @@ bert_model_fixed(PG_FUNCTION_ARGS)
 			errdetail("A name never changes its weights."),
 			errhint("Give the weights another name with bert_register_model, "
 					"and drop this one with bert_drop_model when nothing uses it any more."));
+	return PointerGetDatum(NULL);
+}
+
+/* The row to be inserted, in a BEFORE trigger of the extension's own table: what is in one of another cannot be known. */
+static HeapTuple
+arriving_row(FunctionCallInfo fcinfo, const char *name, Oid relid)
+{
+	TriggerData *data;
+
+	check_called_as_trigger(fcinfo, name);
+	data = (TriggerData *) fcinfo->context;
+	if (RelationGetRelid(data->tg_relation) != relid || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(data->tg_event) || !TRIGGER_FIRED_BY_INSERT(data->tg_event))
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("function \"%s\" is for the extension's own table", name));
+	return data->tg_trigtuple;
+}
+
+/*
+ * A dump has the models of its database but for the one that ships, which CREATE EXTENSION has put here.  Where the dump
+ * has a model of that name, since somebody had dropped ours and used its name, the dump's is right: its columns and
+ * indexes were computed with that.  A publisher's row of the very model that is here is nothing new.
+ */
+Datum
+bert_model_arrives(PG_FUNCTION_ARGS)
+{
+	HeapTuple	tuple = arriving_row(fcinfo, "bert_model_arrives", BertFindTables()->model);
+	Relation	rel = BertOpenModels();
+	char	   *name = TextDatumGetCString(BertColumnValue(tuple, Anum_bert_model_name, rel));
+	char	   *sha256 = TextDatumGetCString(BertColumnValue(tuple, Anum_bert_model_sha256, rel));
+	bool		shipped = DatumGetInt32(BertColumnValue(tuple, Anum_bert_model_shipped, rel)) > 0;
+	BertModelRow row;
+
+	table_close(rel, AccessShareLock);
+	if (!BertReadModel(name, &row) || row.shipped == 0)
+		return PointerGetDatum(tuple);
+	if (shipped)
+		return PointerGetDatum(strcmp(sha256, row.sha256) == 0 ? NULL : tuple);
+	BertDeleteModel(name);
+	if (strcmp(sha256, row.sha256) != 0 && !BertHashHasName(row.sha256))
+	{
+		BertDeleteChunks(row.sha256);
+		BertRemoveImageAtCommit(row.sha256);
+	}
+	return PointerGetDatum(tuple);
+}
+
+/*
+ * A chunk of that hash and number has these bytes, or it is damaged; the one that is here was whole when it came.  It is no
+ * longer only the extension's: the next dump has to have it.
+ */
+Datum
+bert_chunk_arrives(PG_FUNCTION_ARGS)
+{
+	HeapTuple	tuple = arriving_row(fcinfo, "bert_chunk_arrives", BertFindTables()->chunk);
+	Relation	rel = BertOpenChunks();
+	char	   *sha256 = TextDatumGetCString(BertColumnValue(tuple, Anum_bert_model_chunk_sha256, rel));
+	int32		seq = DatumGetInt32(BertColumnValue(tuple, Anum_bert_model_chunk_seq, rel));
+	bool		shipped = DatumGetBool(BertColumnValue(tuple, Anum_bert_model_chunk_shipped, rel));
+
+	table_close(rel, AccessShareLock);
+	if (!BertChunkIsShipped(sha256, seq))
+		return PointerGetDatum(tuple);
+	if (!shipped)
+		BertKeepChunk(sha256, seq);
 	return PointerGetDatum(NULL);
 }
