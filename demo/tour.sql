@@ -4,6 +4,9 @@
 \pset null '-'
 
 \echo
+\echo == SELECT title, bert_tags(plot) FROM movies LIMIT 5;
+SELECT title, bert_tags(plot) FROM movies LIMIT 5;
+
 \echo '== Recommended tags beside the editors'' own'
 SELECT left(title, 32) AS title, array_to_string(recommended, ', ') AS "recommended by the model", array_to_string(tags, ', ') AS "editors' tags"
   FROM movies ORDER BY title LIMIT 14;

@@ -1,4 +1,4 @@
-"""train_demo.py - makes the checkpoint that models/demo.safetensors is imported from. Development only: Python with torch.
+"""train_demo.py - makes the checkpoint that models/moviebert.safetensors is imported from. Development only: Python with torch.
 
 A small BERT (4 layers of 256) learns from random layers to place a text where a teacher places it: all-MiniLM-L6-v2's
 vectors, turned into their 256 strongest directions. At the same time it learns the genres. models/README.md tells what
@@ -13,7 +13,7 @@ Stages, each kept in the work folder, so that an interrupted run goes on where i
     teacher  the teacher's vector of each text and of each token              teacher/*.npy
     train    the student                                                      checkpoint.pt, student/
     measure  retrieval, beside the teacher, on films never seen               measure.json
-    head     with --connection: `moviebert import`, `moviebert finetune`      models/demo.safetensors
+    head     with --connection: `moviebert import`, `moviebert finetune`      models/moviebert.safetensors
 """
 import argparse
 import hashlib
@@ -652,7 +652,7 @@ def main():
     parser.add_argument("--no-half", dest="half", action="store_false", help="fp32 instead of bf16: for a CPU without AVX512_BF16")
     parser.add_argument("--connection", help="a database for the rows that the head is trained on (a connection string)")
     parser.add_argument("--tool", default="./moviebert", help="the program moviebert")
-    parser.add_argument("-o", "--output", default="models/demo.safetensors", help="the model file to write")
+    parser.add_argument("-o", "--output", default="models/moviebert.safetensors", help="the model file to write")
     args = parser.parse_args()
     torch.set_num_threads(1)
     os.makedirs(args.work, exist_ok=True)

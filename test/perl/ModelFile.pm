@@ -155,6 +155,13 @@ sub header
 	return ($JSON->decode(Encode::decode('UTF-8', substr($bytes, 8, $n))), substr($bytes, 8 + $n));
 }
 
+# The path of the file that CREATE EXTENSION reads.
+sub shipped
+{
+	chomp(my $share = qx($ENV{PG_CONFIG} --sharedir));
+	return "$share/extension/moviebert.safetensors";
+}
+
 # write_file(PATH, BYTES): returns the SHA-256.
 sub write_file
 {

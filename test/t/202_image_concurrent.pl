@@ -125,7 +125,7 @@ is($other->query($default), $answer_b, 'and not after a rollback');
 is($one->query($default), $answer_b, 'by nobody');
 $other->query('BEGIN');
 $other->query('SAVEPOINT s');
-$other->query("UPDATE bert_model SET is_default = false");
+$other->query("UPDATE bert_default SET model = ''");
 $other->query($default);
 is($other->sqlstate, '42704', 'a change by hand counts as well');
 $other->query('ROLLBACK TO s');

@@ -20,6 +20,7 @@ $primary->start;
 $primary->safe_psql('postgres', 'CREATE EXTENSION moviebert');
 $primary->safe_psql('postgres', "SELECT bert_load_model('a', '$dir/a.safetensors'); SELECT bert_default_model('a')");
 my $embed = "SELECT md5(bert_embed('a ghost loves the robot')::text)";
+my $shipped = "SELECT md5(bert_embed('a ghost loves the robot', 'moviebert-1')::text)";
 my $answer_a = $primary->safe_psql('postgres', $embed);
 
 # ---- A physical standby -------------------------------------------------------------------------------------------
@@ -46,6 +47,7 @@ my $answer_b = $primary->safe_psql('postgres', $embed);
 $primary->wait_for_catchup($standby);
 is($session->query($embed), $answer_b, 'a session of the standby sees the new model and the new default');
 isnt($answer_b, $answer_a, 'which is another');
+is($session->query($shipped), $primary->safe_psql('postgres', $shipped), 'and the model that ships, which came by the WAL too');
 
 $session->query("SELECT bert_load_model('x', '$dir/c.safetensors')");
 is($session->sqlstate, '25006', 'a model cannot be loaded there');
@@ -71,14 +73,16 @@ my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
 $subscriber->init;
 $subscriber->start;
 $subscriber->safe_psql('postgres', 'CREATE EXTENSION moviebert');
-$primary->safe_psql('postgres', 'CREATE PUBLICATION models FOR TABLE bert_model, bert_model_chunk');
+$primary->safe_psql('postgres', 'CREATE PUBLICATION models FOR TABLE bert_model, bert_model_chunk, bert_default');
 my $connection = $primary->connstr('postgres') =~ s/'/''/gr;
 $session = Session->new($subscriber, 'postgres');
-$session->query($embed);
-is($session->sqlstate, '42704', 'the subscriber has no model yet');
+# Both have the model that ships, each by its CREATE EXTENSION: the publisher's rows of it are no second ones.
+my $answer_shipped = $session->query($shipped);
+is($session->query($embed), $answer_shipped, 'the subscriber has the model that ships, and no other yet');
 $subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION models CONNECTION '$connection' PUBLICATION models");
-$subscriber->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_subscription_rel WHERE srsubstate = 'r'}) or die 'no initial copy';
+$subscriber->poll_query_until('postgres', q{SELECT count(*) = 3 FROM pg_subscription_rel WHERE srsubstate = 'r'}) or die 'no initial copy';
 is($session->query($embed), $answer_a, 'after the initial copy it has the model, and the default, in a session that looked before');
+is($session->query($shipped), $answer_shipped, 'and goes on having the one that ships');
 $primary->safe_psql('postgres', "SELECT bert_load_model('b', '$dir/b.safetensors')");
 $primary->wait_for_catchup('models');
 is($session->query("SELECT md5(bert_embed('a ghost loves the robot', 'b')::text)"), $answer_b, 'a model loaded later arrives');
