@@ -576,6 +576,57 @@ a_missing_head_keeps_its_beginning(void **state)
 	tiny_model_free(tiny);
 }
 
+/* The decoder's bias by its other name, and its weights where they are the word embeddings. */
+static void
+a_tied_decoder_is_taken(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	net_options options = tiny_options();
+	net n;
+	real *parameters;
+	float bias[12];
+	size_t loaded;
+	mb_error err;
+	mb_tensor *word = tiny_model_tensor(tiny, "embeddings.word_embeddings.weight"), *decoder;
+
+	(void) state;
+	tiny_model_drop(tiny, "cls.predictions.bias");
+	tiny_model_put(tiny, "cls.predictions.decoder.bias", MB_F32, 12, 0);
+	tiny_model_put(tiny, "cls.predictions.decoder.weight", word->dtype, 12, 8);
+	decoder = tiny_model_tensor(tiny, "cls.predictions.decoder.weight");
+	memcpy((void *) (uintptr_t) decoder->data, word->data, word->bytes);
+	assert_int_equal(load_tiny(tiny, &options, &parameters, &n, &loaded, &err), MB_OK);
+	assert_int_equal(loaded, n.n_parameters);
+	assert_true(mb_tensor_to_f32(tiny_model_tensor(tiny, "cls.predictions.decoder.bias"), 0, 12, bias));
+	assert_true(same_bits(parameters + net_find(&n, "cls.predictions.bias")->offset, bias, 12));
+	net_release(&n);
+	free(parameters);
+	tiny_model_free(tiny);
+}
+
+static void
+a_decoder_of_its_own_is_refused(void **state)
+{
+	tiny_model *tiny = tiny_model_new();
+	net_options options = tiny_options();
+	net n;
+	real *parameters;
+	size_t loaded;
+	mb_error err;
+
+	(void) state;
+	tiny_model_put(tiny, "cls.predictions.decoder.weight", MB_F32, 12, 8);
+	assert_int_equal(load_tiny(tiny, &options, &parameters, &n, &loaded, &err), MB_UNSUPPORTED);
+	assert_string_equal(err.message, "the masked-LM head's decoder is not the word embeddings");
+	net_release(&n);
+	free(parameters);
+	options.mlm_head = false; /* then nobody asks */
+	assert_int_equal(load_tiny(tiny, &options, &parameters, &n, &loaded, &err), MB_OK);
+	net_release(&n);
+	free(parameters);
+	tiny_model_free(tiny);
+}
+
 static void
 refused(const net_options *options, const char *message)
 {
@@ -647,6 +698,8 @@ main(void)
 		cmocka_unit_test(impossible_sizes_are_refused),
 		cmocka_unit_test(every_tensor_is_loaded),
 		cmocka_unit_test(a_missing_head_keeps_its_beginning),
+		cmocka_unit_test(a_tied_decoder_is_taken),
+		cmocka_unit_test(a_decoder_of_its_own_is_refused),
 		cmocka_unit_test(another_model_is_refused),
 		cmocka_unit_test(flops_are_those_of_the_products),
 	};

@@ -48,7 +48,10 @@ const net_tensor *net_find(const net *n, const char *name); /* or NULL */
  */
 void net_init(const net *n, real *parameters, uint64_t seed, int32_t pad_id);
 
-/* Copies the tensors that the model file has; those that it lacks (a head) keep what is there.  *loaded counts elements. */
+/*
+ * Copies the tensors that the model file has; a head that it lacks keeps what is there.  *loaded counts elements.  Errors:
+ * MB_INVALID_ARGUMENT (other sizes or another activation function), MB_UNSUPPORTED (a decoder that is not tied).
+ */
 mb_status net_load(const net *n, real *parameters, const mb_model *model, size_t *loaded, mb_error *err);
 
 /* One shard's sequences: ids [N] with special tokens, lengths [B]. */
@@ -75,7 +78,7 @@ net_activations *net_activations_create(const net *n, size_t max_tokens, size_t 
 void net_activations_destroy(net_activations *a);
 size_t net_activations_bytes(const net *n, size_t max_tokens, size_t max_length);
 
-/* Last hidden states [N,H], owned by a. */
+/* Last hidden states [N,H], owned by a, and gone with net_backward, which wants their place. */
 const real *net_forward(const net *n, const real *parameters, net_activations *a, const net_batch *batch,
 						const net_pass *pass);
 
@@ -112,7 +115,10 @@ void net_classify(const net *n, const real *parameters, const real *pooled, size
 void net_classify_backward(const net *n, const real *parameters, real *gradients, const real *pooled,
 						   const real *dlogits, size_t B, real *dpooled);
 
-/* Multiplications and additions of a forward and backward pass, for plans and rates: of T-token sequences, per token. */
+/*
+ * Multiplications and additions in the matrix products of a forward and backward pass, for plans and rates: of T-token
+ * sequences, per token; mlm_share of the tokens are targets.
+ */
 double net_flops_per_token(const net *n, size_t T, double mlm_share, int freeze);
 
 /*
