@@ -92,6 +92,7 @@ mb_status
 run_folder_open(const char *folder, run_opening how, mb_error *err)
 {
 	char *path;
+	FILE *opened = NULL;
 	int fd;
 	mb_status status;
 
@@ -118,14 +119,15 @@ run_folder_open(const char *folder, run_opening how, mb_error *err)
 	if (status == MB_OK && how == RUN_RESTART && ftruncate(fd, 0) != 0)
 		status = mb_fail_system(err, errno, "could not empty \"%.240s/" RUN_LOG "\"", folder);
 	if (status == MB_OK)
-		log_file = fdopen(fd, "a");
-	if (log_file == NULL)
+		opened = fdopen(fd, "a");
+	if (opened == NULL)
 	{
 		close(fd);
 		return status != MB_OK ? status : mb_fail(err, MB_OUT_OF_MEMORY, "out of memory while opening a folder");
 	}
-	setvbuf(log_file, NULL, _IOLBF, 0);
-	report_copy_to(log_file);
+	setvbuf(opened, NULL, _IOLBF, 0);
+	log_file = opened;
+	report_copy_to(opened);
 	return MB_OK;
 }
 
@@ -140,39 +142,64 @@ run_folder_close(void)
 
 /* ---- the manifest ---------------------------------------------------------------------------------------------------- */
 
+/* Where the value of a conninfo string's password begins, or NULL. */
+static const char *
+password_value(const char *word)
+{
+	const char *value = strstr(word, "password");
+
+	if (value == NULL)
+		return NULL;
+	value += strlen("password");
+	value += strspn(value, " ");
+	if (*value++ != '=')
+		return NULL;
+	return value + strspn(value, " ");
+}
+
+/* The end of a value: quoted, with backslashes, or up to what ends it in a conninfo string or a URI. */
+static const char *
+value_end(const char *value)
+{
+	bool quoted = *value == '\'';
+
+	value += quoted;
+	while (*value != '\0' && (quoted ? *value != '\'' : *value != ' ' && *value != '&'))
+		value += value[0] == '\\' && value[1] != '\0' ? 2 : 1;
+	return value + (quoted && *value != '\0');
+}
+
 /* 'word' where a shell would take it apart; passwords in conninfo strings and URIs become "***". */
 static void
 add_word(string_buffer *line, const char *word)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+";
-	const char *password = strstr(word, "password=");
+	const char *password = password_value(word);
 	const char *scheme = strstr(word, "://");
 	const char *at = scheme != NULL ? strchr(scheme, '@') : NULL;
 	const char *colon = at != NULL ? memchr(scheme + 3, ':', (size_t) (at - scheme - 3)) : NULL;
-	bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0';
-	const char *c;
+	bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0' || password != NULL || colon != NULL;
+	const char *c = word;
 
 	if (quoted)
 		string_add(line, "'", 1);
-	for (c = word; *c != '\0'; c++)
-	{
-		if (password != NULL && c == password + strlen("password="))
+	while (*c != '\0')
+		if (c == password)
 		{
 			string_add(line, "***", 3);
-			c += *c == '\'' ? 1 + strcspn(c + 1, "'") : strcspn(c, " &");
-			if (*c == '\0')
-				break;
+			c = value_end(c);
+			password = NULL;
 		}
-		if (colon != NULL && c == colon)
+		else if (c == colon)
 		{
 			string_add(line, ":***", 4);
 			c = at;
 		}
-		if (*c == '\'')
-			string_add(line, "'\\''", 4);
 		else
-			string_add(line, c, 1);
-	}
+		{
+			string_add(line, *c == '\'' ? "'\\''" : c, *c == '\'' ? 4 : 1);
+			c++;
+		}
 	if (quoted)
 		string_add(line, "'", 1);
 }

@@ -1,0 +1,756 @@
+/*
+ * test_run.c - a training run apart from what it trains: schedule, watch, checkpoints, folder, and the loop on a task whose
+ * losses are known.
+ */
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "training/memory.h"
+#include "training/report.h"
+#include "training/run.h"
+#include "training/run_checkpoint.h"
+#include "training/run_folder.h"
+#include "training/run_schedule.h"
+#include "training/run_watch.h"
+
+/* ---- schedule -------------------------------------------------------------------------------------------------------- */
+
+static void
+test_rate(void **state)
+{
+	const run_schedule by_steps = {100, 0, 0.1}, by_budget = {0, 200, 0.25};
+	double begin, end, rate, before = 0;
+	uint64_t step;
+
+	(void) state;
+	for (step = 0; step < 100; step++)
+	{
+		run_schedule_part(&by_steps, step, 1e9, 1e9, &begin, &end);
+		rate = run_schedule_rate(&by_steps, begin, end);
+		assert_true(rate > 0 && rate <= 1);
+		if (step < 10)
+			assert_float_equal(rate, (double) (step + 1) / 10, 1e-12);
+		else
+			assert_float_equal(rate, (double) (100 - step) / 90, 1e-12);
+		assert_true(step < 10 ? rate > before : step == 10 || rate < before);
+		before = rate;
+	}
+	run_schedule_part(&by_budget, 12345, 100, 10, &begin, &end);
+	assert_float_equal(begin, 0.5, 1e-12);
+	assert_float_equal(end, 0.55, 1e-12);
+	assert_float_equal(run_schedule_rate(&by_budget, begin, end), 0.5 / 0.75, 1e-12);
+	run_schedule_part(&by_budget, 0, 0, 10, &begin, &end);
+	assert_float_equal(run_schedule_rate(&by_budget, begin, end), 0.05 / 0.25, 1e-12);
+	/* A step that is longer than the rest of the budget. */
+	run_schedule_part(&by_budget, 0, 199, 10, &begin, &end);
+	assert_float_equal(end, 1, 0);
+	assert_false(run_schedule_over(&by_steps, 99, 1e9));
+	assert_true(run_schedule_over(&by_steps, 100, 0));
+	assert_false(run_schedule_over(&by_budget, 1000000, 199.9));
+	assert_true(run_schedule_over(&by_budget, 0, 200));
+}
+
+static void
+test_no_warmup(void **state)
+{
+	const run_schedule none = {10, 0, 0}, only = {10, 0, 1};
+
+	(void) state;
+	assert_float_equal(run_schedule_rate(&none, 0, 0.1), 1, 0);
+	assert_float_equal(run_schedule_rate(&none, 0.9, 1), 0.1, 1e-12);
+	assert_float_equal(run_schedule_rate(&only, 0.9, 1), 1, 0);
+}
+
+/* However many steps: exactly n marks, the last at the end. */
+static void
+test_marks(void **state)
+{
+	const uint64_t counts[] = {1, 7, 20, 30, 49, 1000, 12347};
+	size_t i;
+
+	(void) state;
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+	{
+		const run_schedule schedule = {counts[i], 0, 0};
+		uint64_t step, passed = 0, last = 0;
+
+		for (step = 0; step < counts[i]; step++)
+		{
+			double begin, end;
+
+			run_schedule_part(&schedule, step, 0, 0, &begin, &end);
+			if (run_schedule_passes(begin, end, 20))
+			{
+				passed++;
+				last = step;
+			}
+		}
+		assert_int_equal(passed, counts[i] < 20 ? counts[i] : 20);
+		assert_int_equal(last, counts[i] - 1);
+	}
+}
+
+/* ---- watch ----------------------------------------------------------------------------------------------------------- */
+
+/* Falls from 6 to 2, with noise that is always the same. */
+static double
+good_loss(int step)
+{
+	return 2 + 4 * exp(-step / 300.0) + 0.2 * sin(step * 1.7) * cos(step * 0.3);
+}
+
+static void
+test_good_course(void **state)
+{
+	run_watch watch = {0};
+	int step;
+
+	(void) state;
+	for (step = 0; step < 3000; step++)
+		assert_int_equal(run_watch_step(&watch, good_loss(step), true), WATCH_FINE);
+	/* A few bad batches are no divergence. */
+	for (step = 0; step < 5; step++)
+		assert_int_equal(run_watch_step(&watch, 4, true), WATCH_FINE);
+	assert_int_equal(run_watch_step(&watch, 2, true), WATCH_FINE);
+	/* Nor is a loss that never changes and then does a little. */
+	memset(&watch, 0, sizeof(watch));
+	for (step = 0; step < 300; step++)
+		assert_int_equal(run_watch_step(&watch, step < 200 ? 1 : 1.02, true), WATCH_FINE);
+}
+
+static void
+test_divergence(void **state)
+{
+	run_watch watch = {0};
+	watch_verdict verdict = WATCH_FINE;
+	int step;
+
+	(void) state;
+	for (step = 0; step < 1000; step++)
+		assert_int_equal(run_watch_step(&watch, good_loss(step), true), WATCH_FINE);
+	/* A jump that stays: found by its deviation, though far from twice the lowest. */
+	for (step = 0; step < 30 && verdict == WATCH_FINE; step++)
+		verdict = run_watch_step(&watch, 4.2, true);
+	assert_int_equal(verdict, WATCH_DIVERGED);
+	assert_int_equal(step, 10);
+	/* One that creeps up from the start. */
+	memset(&watch, 0, sizeof(watch));
+	for (step = 0, verdict = WATCH_FINE; step < 300 && verdict == WATCH_FINE; step++)
+		verdict = run_watch_step(&watch, 6 + 0.1 * step, true);
+	assert_int_equal(verdict, WATCH_DIVERGED);
+	printf("a creeping loss was called diverging after %d steps\n", step);
+	assert_true(step < 120);
+}
+
+static void
+test_not_finite(void **state)
+{
+	run_watch watch = {0};
+
+	(void) state;
+	assert_int_equal(run_watch_step(&watch, 3, true), WATCH_FINE);
+	assert_int_equal(run_watch_step(&watch, 3, false), WATCH_SKIPPED);
+	assert_int_equal(run_watch_step(&watch, NAN, true), WATCH_SKIPPED);
+	assert_int_equal(run_watch_step(&watch, 3, true), WATCH_FINE);
+	assert_int_equal(run_watch_step(&watch, INFINITY, true), WATCH_SKIPPED);
+	assert_int_equal(run_watch_step(&watch, 3, false), WATCH_SKIPPED);
+	assert_int_equal(run_watch_step(&watch, 3, false), WATCH_NOT_FINITE);
+	assert_true(isfinite(watch.smooth));
+}
+
+static void
+test_plateau(void **state)
+{
+	const double unigram = 6.5;
+
+	(void) state;
+	/* Too early, by share or by steps. */
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.1, 5000, 6.45, 0.15, unigram), PLATEAU_UNKNOWN);
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 300, 6.45, 0.15, unigram), PLATEAU_UNKNOWN);
+	/* Learning already. */
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 5000, 5.0, 0.30, unigram), PLATEAU_UNKNOWN);
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 5000, 6.45, 0.25, unigram), PLATEAU_UNKNOWN);
+	/* On it, and off it once. */
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.16, 700, 6.45, 0.15, unigram), PLATEAU_ON);
+	assert_int_equal(run_watch_plateau(PLATEAU_ON, 0.2, 800, 6.1, 0.17, unigram), PLATEAU_ON);
+	assert_int_equal(run_watch_plateau(PLATEAU_ON, 0.3, 900, 5.9, 0.18, unigram), PLATEAU_ESCAPED);
+	assert_int_equal(run_watch_plateau(PLATEAU_ESCAPED, 0.4, 1000, 6.45, 0.15, unigram), PLATEAU_ESCAPED);
+}
+
+/* ---- files ----------------------------------------------------------------------------------------------------------- */
+
+static char folder[64];
+
+static int
+make_folder(void **state)
+{
+	(void) state;
+	snprintf(folder, sizeof(folder), "/tmp/moviebert-run-XXXXXX");
+	return mkdtemp(folder) == NULL ? -1 : 0;
+}
+
+static int
+remove_folder(void **state)
+{
+	char command[128];
+
+	(void) state;
+	run_folder_close();
+	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	return system(command);
+}
+
+static const run_state some_state = {.step = 12,
+									 .tokens = UINT64_C(1) << 40,
+									 .seconds = 0.1,
+									 .seed = 7,
+									 .n_shards = 2,
+									 .rate_scale = 0.25,
+									 .rollbacks = 2,
+									 .skipped = 3,
+									 .plateau = PLATEAU_ON,
+									 .best_score = -1e300,
+									 .best_step = 5,
+									 .without_better = 1,
+									 .metrics_bytes = 345};
+
+#define N 1000
+
+static void
+fill(real *values, real from)
+{
+	for (int i = 0; i < N; i++)
+		values[i] = from + (real) i / 3;
+}
+
+static void
+test_checkpoint(void **state)
+{
+	real w[N], m[N], v[N], w2[N], m2[N], v2[N];
+	char *path = run_folder_file(folder, RUN_CHECKPOINT);
+	run_state read = {0};
+	mb_error err = {0};
+
+	(void) state;
+	fill(w, 1), fill(m, -5), fill(v, 100);
+	w[3] = (real) NAN; /* kept as it is, bit by bit */
+	assert_int_equal(run_checkpoint_write(path, w, m, v, N, &some_state, "a run", &err), MB_OK);
+	assert_int_equal(run_checkpoint_read(path, w2, m2, v2, N, &read, "a run", &err), MB_OK);
+	assert_memory_equal(w, w2, sizeof(w));
+	assert_memory_equal(m, m2, sizeof(m));
+	assert_memory_equal(v, v2, sizeof(v));
+	assert_int_equal(read.step, some_state.step);
+	assert_int_equal(read.tokens, some_state.tokens);
+	assert_true(read.seconds == some_state.seconds);
+	assert_int_equal(read.seed, 7);
+	assert_int_equal(read.n_shards, 2);
+	assert_true(read.rate_scale == 0.25 && read.rollbacks == 2 && read.skipped == 3);
+	assert_int_equal(read.plateau, PLATEAU_ON);
+	assert_true(read.best_score == -1e300 && read.best_step == 5 && read.without_better == 1);
+	assert_int_equal(read.metrics_bytes, 345);
+	/* Of the parameters alone, as "best" is. */
+	assert_int_equal(run_checkpoint_write(path, w, NULL, NULL, N, &some_state, "a run", &err), MB_OK);
+	memset(w2, 0, sizeof(w2));
+	assert_int_equal(run_checkpoint_read(path, w2, NULL, NULL, N, &read, "a run", &err), MB_OK);
+	assert_memory_equal(w, w2, sizeof(w));
+	assert_int_equal(run_checkpoint_read(path, w2, m2, NULL, N, &read, "a run", &err), MB_INVALID_ARGUMENT);
+	free(path);
+}
+
+static void
+test_checkpoint_refusals(void **state)
+{
+	real w[N], m[N], v[N], w2[N];
+	char *path = run_folder_file(folder, RUN_CHECKPOINT);
+	run_state read;
+	mb_error err = {0};
+	struct stat info;
+	unsigned char byte;
+	off_t at;
+	int fd, refused = 0;
+
+	(void) state;
+	assert_int_equal(run_checkpoint_read(path, w2, m, v, N, &read, "a run", &err), MB_IO);
+	fill(w, 1), fill(m, 2), fill(v, 3);
+	assert_int_equal(run_checkpoint_write(path, w, m, v, N, &some_state, "a run", &err), MB_OK);
+	assert_int_equal(run_checkpoint_read(path, w2, m, v, N, &read, "another", &err), MB_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.message, "is of another run"));
+	assert_int_equal(run_checkpoint_read(path, w2, m, v, N - 1, &read, "a run", &err), MB_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.message, "another size"));
+	/* One bit anywhere: refused, or of no consequence for what is read (spaces of the header). */
+	assert_int_equal(stat(path, &info), 0);
+	for (at = 0; at < info.st_size; at += 97)
+	{
+		fd = open(path, O_RDWR);
+		assert_int_equal(pread(fd, &byte, 1, at), 1);
+		byte ^= 4;
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+		memset(w2, 0, sizeof(w2));
+		if (run_checkpoint_read(path, w2, m, v, N, &read, "a run", &err) == MB_OK)
+		{
+			assert_memory_equal(w, w2, sizeof(w));
+			assert_int_equal(read.step, some_state.step);
+		}
+		else
+			refused++;
+		byte ^= 4;
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+		close(fd);
+	}
+	printf("%d of %d damaged bytes were noticed\n", refused, (int) (info.st_size / 97 + 1));
+	assert_true(refused >= (int) (3 * N * sizeof(real) / 97));
+	/* Cut off. */
+	for (at = info.st_size - 1; at > 0; at /= 2)
+	{
+		assert_int_equal(truncate(path, at), 0);
+		assert_int_not_equal(run_checkpoint_read(path, w2, m, v, N, &read, "a run", &err), MB_OK);
+	}
+	free(path);
+}
+
+static void
+check_line(const char *expected, const char *more, int argc, ...)
+{
+	char *argv[8];
+	char *line;
+	va_list args;
+	int i;
+
+	va_start(args, argc);
+	for (i = 0; i < argc; i++)
+		argv[i] = va_arg(args, char *);
+	va_end(args);
+	line = run_command_line(argc, argv, more);
+	assert_string_equal(line, expected);
+	free(line);
+}
+
+static void
+test_command_line(void **state)
+{
+	(void) state;
+	check_line("moviebert pretrain -q 'SELECT plot FROM \"m\"'", NULL, 3, "pretrain", "-q", "SELECT plot FROM \"m\"");
+	check_line("moviebert pretrain 'it'\\''s' ''", NULL, 3, "pretrain", "it's", "");
+	check_line("moviebert pretrain --seed=1 --resume", "--resume", 4, "pretrain", "--resume", "--seed=1", "--restart");
+	check_line("moviebert pretrain -d 'host=h password=*** user=u'", NULL, 3, "pretrain", "-d",
+			   "host=h password=secret user=u");
+	check_line("moviebert pretrain -d 'password=*** user=u'", NULL, 3, "pretrain", "-d", "password='se cret' user=u");
+	check_line("moviebert pretrain -d 'password = *** user=u'", NULL, 3, "pretrain", "-d",
+			   "password = 'a\\'b' user=u");
+	check_line("moviebert pretrain -d 'password=***'", NULL, 3, "pretrain", "-d", "password=secret");
+	check_line("moviebert pretrain -d 'postgres://u:***@h/db?x=1'", NULL, 3, "pretrain", "-d",
+			   "postgres://u:secret@h/db?x=1");
+	check_line("moviebert pretrain -d postgres://u@h:5432/db", NULL, 3, "pretrain", "-d", "postgres://u@h:5432/db");
+}
+
+static int64_t
+size_of(const char *name)
+{
+	char *path = run_folder_file(folder, name);
+	struct stat info = {0};
+
+	(void) stat(path, &info);
+	free(path);
+	return info.st_size;
+}
+
+static void
+test_metrics(void **state)
+{
+	run_metrics metrics = {0};
+	mb_error err = {0};
+	int64_t kept;
+
+	(void) state;
+	assert_int_equal(run_metrics_open(&metrics, folder, 0, &err), MB_OK);
+	assert_int_equal(run_metrics_add(&metrics, json_pack("{s:s, s:i, s:f}", "type", "step", "step", 1, "loss", 2.5), &err),
+					 MB_OK);
+	assert_int_equal(run_metrics_sync(&metrics, &kept, &err), MB_OK);
+	assert_int_equal(kept, (int64_t) strlen("{\"type\":\"step\",\"step\":1,\"loss\":2.5}\n"));
+	assert_int_equal(run_metrics_add(&metrics, json_pack("{s:i}", "lost", 1), &err), MB_OK);
+	run_metrics_close(&metrics);
+	assert_true(size_of(RUN_METRICS) > kept);
+	assert_int_equal(run_metrics_open(&metrics, folder, kept, &err), MB_OK);
+	run_metrics_close(&metrics);
+	assert_int_equal(size_of(RUN_METRICS), kept);
+	assert_int_equal(run_metrics_open(&metrics, folder, kept + 1, &err), MB_CORRUPT);
+	/* A number that JSON cannot hold is an error, not half a line. */
+	assert_int_not_equal(run_metrics_append(folder, json_pack("{s:f}", "loss", NAN), &err), MB_OK);
+	assert_int_equal(size_of(RUN_METRICS), kept);
+}
+
+static void
+test_folder(void **state)
+{
+	mb_error err = {0};
+	json_t *manifest = json_pack("{s:i}", "format", 1), *read = NULL;
+
+	(void) state;
+	assert_int_equal(run_folder_open(folder, RUN_RESUME, &err), MB_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.message, "no run to resume"));
+	assert_int_equal(run_folder_open(folder, RUN_NEW, &err), MB_OK);
+	report_log("said");
+	assert_int_equal(run_manifest_write(folder, manifest, &err), MB_OK);
+	assert_int_equal(run_manifest_read(folder, &read, &err), MB_OK);
+	assert_true(json_equal(manifest, read));
+	/* flock is of the open file: a second opening is another one, as another process's would be. */
+	assert_int_equal(run_folder_open(folder, RUN_RESUME, &err), MB_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.message, "another process"));
+	run_folder_close();
+	assert_int_equal(size_of(RUN_LOG), 5);
+	assert_int_equal(run_folder_open(folder, RUN_NEW, &err), MB_INVALID_ARGUMENT);
+	assert_non_null(strstr(err.message, "holds a run"));
+	assert_int_equal(run_folder_open(folder, RUN_RESUME, &err), MB_OK);
+	run_folder_close();
+	assert_int_equal(run_folder_open(folder, RUN_RESTART, &err), MB_OK);
+	assert_false(run_folder_has(folder, RUN_MANIFEST));
+	assert_int_equal(size_of(RUN_LOG), 0);
+	json_decref(manifest);
+	json_decref(read);
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------------------- */
+
+/* "Training" whose gradient pulls every parameter to 1, and whose losses and scores follow a list. */
+typedef struct toy
+{
+	const double *losses; /* [n_losses], the last one again and again; NAN makes gradients that are not finite */
+	int n_losses;
+	const double *scores;
+	int n_validations, n_steps;
+} toy;
+
+static mb_status
+toy_phase(void *arg, int phase, shard_work *work, mb_error *err)
+{
+	toy *t = arg;
+	size_t n = work->net->n_parameters, i;
+	double loss = t->losses[work->step < (uint64_t) t->n_losses ? (int) work->step : t->n_losses - 1];
+
+	(void) phase;
+	(void) err;
+	for (i = (size_t) work->shard; i < n; i += (size_t) work->n_shards)
+		work->gradients[i] += isnan(loss) ? (real) NAN : (work->parameters[i] - 1) / (real) n;
+	work->loss = (net_loss){loss, 1, 0};
+	work->tokens = 10;
+	if (work->shard == 0)
+		t->n_steps++;
+	return MB_OK;
+}
+
+static mb_status
+toy_validate(void *arg, const net *n, const real *parameters, json_t *metrics, double *score, mb_error *err)
+{
+	toy *t = arg;
+
+	(void) n;
+	(void) parameters;
+	(void) err;
+	*score = t->scores != NULL ? t->scores[t->n_validations] : 0;
+	json_object_set_new(metrics, "score", json_real(*score));
+	t->n_validations++;
+	return MB_OK;
+}
+
+static double
+toy_flops(void *arg)
+{
+	(void) arg;
+	return 1;
+}
+
+typedef struct toy_run
+{
+	net net;
+	real *parameters;
+	training_task task;
+	training_options options;
+	training_result result;
+	mb_error err;
+} toy_run;
+
+static void
+toy_start(toy_run *r, toy *t, uint64_t steps)
+{
+	const net_options sizes = {.config = {.vocab_size = 7,
+										  .hidden_size = 4,
+										  .num_hidden_layers = 1,
+										  .num_attention_heads = 2,
+										  .intermediate_size = 8,
+										  .max_position_embeddings = 8,
+										  .type_vocab_size = 2,
+										  .layer_norm_eps = 1e-12f,
+										  .hidden_act = MB_GELU}};
+
+	memset(r, 0, sizeof(*r));
+	assert_int_equal(net_create(&r->net, &sizes, &r->err), MB_OK);
+	r->parameters = allocate(r->net.n_parameters, sizeof(real));
+	net_init(&r->net, r->parameters, 1, 0);
+	r->task = (training_task){.name = "toy",
+							  .arg = t,
+							  .n_phases = 1,
+							  .phase = toy_phase,
+							  .validate = toy_validate,
+							  .flops_per_token = toy_flops};
+	r->options = (training_options){.seed = 1,
+									.n_threads = 2,
+									.n_shards = 3,
+									.steps = steps,
+									.warmup = 0.1,
+									.rate = 0.01,
+									.adamw = {0.9, 0.98, 1e-6, 0, 1},
+									.checkpoint_every = 1e9,
+									.max_tokens = 8,
+									.max_length = 8,
+									.identity = "toy",
+									.silent = true};
+	report_quiet(true);
+}
+
+static mb_status
+toy_go(toy_run *r, bool resume)
+{
+	return training_run(&r->net, r->parameters, folder, resume, &r->task, &r->options, &r->result, &r->err);
+}
+
+static void
+toy_end(toy_run *r)
+{
+	free(r->parameters);
+	net_release(&r->net);
+}
+
+/* How often metrics.jsonl has an event of this name, or with name NULL, lines of this type. */
+static int
+count_lines(const char *type, const char *name)
+{
+	char *path = run_folder_file(folder, RUN_METRICS);
+	FILE *file = fopen(path, "r");
+	char line[1000];
+	int n = 0;
+
+	free(path);
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+	{
+		json_t *object = json_loads(line, 0, NULL);
+
+		assert_non_null(object);
+		if (strcmp(json_string_value(json_object_get(object, "type")), type) == 0 &&
+			(name == NULL || strcmp(json_string_value(json_object_get(object, "name")), name) == 0))
+			n++;
+		json_decref(object);
+	}
+	if (file != NULL)
+		fclose(file);
+	return n;
+}
+
+static void
+test_loop(void **state)
+{
+	const double losses[] = {1};
+	toy t = {.losses = losses, .n_losses = 1};
+	toy_run r;
+	real first;
+
+	(void) state;
+	toy_start(&r, &t, 100);
+	first = r.parameters[0];
+	assert_int_equal(toy_go(&r, false), MB_OK);
+	assert_int_equal(t.n_steps, 100);
+	assert_int_equal(t.n_validations, 21);
+	assert_int_equal(r.result.steps, 100);
+	assert_int_equal(r.result.tokens, 100 * 3 * 10);
+	assert_true(fabs((double) r.parameters[0] - 1) < fabs((double) first - 1));
+	assert_int_equal(count_lines("step", NULL), 100);
+	assert_int_equal(count_lines("validation", NULL), 21);
+	/* A run that is complete has nothing more to do. */
+	t.n_steps = 0;
+	assert_int_equal(toy_go(&r, true), MB_OK);
+	assert_int_equal(t.n_steps, 0);
+	/* Nor does the checkpoint of one run serve another. */
+	r.options.identity = "another";
+	assert_int_equal(toy_go(&r, true), MB_INVALID_ARGUMENT);
+	r.options.identity = "toy";
+	r.options.n_shards = 2;
+	assert_int_equal(toy_go(&r, true), MB_INVALID_ARGUMENT);
+	assert_non_null(strstr(r.err.message, "other shards or another seed"));
+	toy_end(&r);
+}
+
+/* Left and resumed three times, each with another number of threads: the same as in one go. */
+static void
+test_loop_in_parts(void **state)
+{
+	const double losses[] = {1};
+	/* Never better than the first: patience ends a sitting where the test wants it. */
+	double falling[22];
+	toy t = {.losses = losses, .n_losses = 1};
+	toy_run whole, parts;
+	int i;
+
+	(void) state;
+	for (i = 0; i < 22; i++)
+		falling[i] = -i;
+	toy_start(&whole, &t, 60);
+	assert_int_equal(toy_go(&whole, false), MB_OK);
+	toy_start(&parts, &t, 60);
+	for (i = 0; i < 3; i++)
+	{
+		t.scores = falling;
+		t.n_validations = 0;
+		parts.options.patience = 3 * (i + 1);
+		parts.options.n_threads = 1 + i;
+		assert_int_equal(toy_go(&parts, i > 0), MB_OK);
+		assert_true(parts.result.stopped_early);
+		assert_int_equal(parts.result.steps, 9 * (i + 1));
+		/* Nothing but the checkpoint may count. */
+		net_init(&parts.net, parts.parameters, 100, 0);
+	}
+	t.scores = NULL;
+	parts.options.patience = 0;
+	assert_int_equal(toy_go(&parts, true), MB_OK);
+	assert_int_equal(parts.result.steps, 60);
+	assert_memory_equal(whole.parameters, parts.parameters, whole.net.n_parameters * sizeof(real));
+	toy_end(&whole);
+	toy_end(&parts);
+}
+
+static void
+test_best(void **state)
+{
+	const double losses[] = {1};
+	const double scores[] = {0.1, 0.2, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1};
+	toy t = {.losses = losses, .n_losses = 1, .scores = scores};
+	toy_run r, shorter; /* the second only to hold parameters */
+
+	(void) state;
+	toy_start(&r, &t, 100);
+	r.options.validate_every = 10;
+	r.options.patience = 3;
+	r.options.keep_best = true;
+	assert_int_equal(toy_go(&r, false), MB_OK);
+	assert_true(r.result.stopped_early);
+	assert_int_equal(r.result.steps, 50);
+	assert_int_equal(r.result.best_step, 20);
+	assert_true(r.result.best_score == 0.5);
+	assert_int_equal(count_lines("event", "best"), 3);
+	assert_int_equal(count_lines("event", "stopped_early"), 1);
+	/* What it ends with are the parameters after step 20. */
+	toy_start(&shorter, &t, 100);
+	{
+		char *path = run_folder_file(folder, RUN_BEST);
+		run_state best;
+
+		assert_int_equal(run_checkpoint_read(path, shorter.parameters, NULL, NULL, r.net.n_parameters, &best, "toy", &r.err),
+						 MB_OK);
+		assert_int_equal(best.step, 20);
+		free(path);
+	}
+	assert_memory_equal(r.parameters, shorter.parameters, r.net.n_parameters * sizeof(real));
+	toy_end(&r);
+	toy_end(&shorter);
+}
+
+static void
+test_skipped_step(void **state)
+{
+	const double losses[] = {1, 1, NAN, 1, NAN, NAN, 1};
+	toy t = {.losses = losses, .n_losses = 7};
+	toy_run r;
+	size_t i;
+
+	(void) state;
+	toy_start(&r, &t, 30);
+	assert_int_equal(toy_go(&r, false), MB_OK);
+	assert_int_equal(count_lines("event", "not_finite"), 3);
+	assert_int_equal(count_lines("event", "rolled_back"), 0);
+	for (i = 0; i < r.net.n_parameters; i++)
+		assert_true(isfinite(r.parameters[i]));
+	toy_end(&r);
+}
+
+static void
+test_rollback(void **state)
+{
+	const double losses[] = {1, 1, 1, 1, NAN};
+	const double rising[] = {1, 2, 4, 8, 16, 32, 64};
+	toy t = {.losses = losses, .n_losses = 5};
+	toy_run r;
+
+	(void) state;
+	toy_start(&r, &t, 30);
+	assert_int_equal(toy_go(&r, false), MB_LIMIT);
+	printf("%s\n", r.err.message);
+	assert_non_null(strstr(r.err.message, "training diverges, even at 1/8 of the rate"));
+	assert_int_equal(count_lines("event", "rolled_back"), 3);
+	assert_int_equal(t.n_steps, 4 * (4 + 3));
+	toy_end(&r);
+	t = (toy){.losses = rising, .n_losses = 7};
+	toy_start(&r, &t, 30);
+	assert_int_equal(toy_go(&r, false), MB_LIMIT);
+	assert_int_equal(count_lines("event", "rolled_back"), 3);
+	assert_int_equal(count_lines("event", "diverging"), 4);
+	toy_end(&r);
+}
+
+static void
+test_plateau_stops(void **state)
+{
+	const double losses[] = {6.5};
+	toy t = {.losses = losses, .n_losses = 1};
+	toy_run r;
+
+	(void) state;
+	toy_start(&r, &t, 1000);
+	r.task.watch_plateau = true;
+	r.task.unigram_loss = 6.5;
+	r.options.stop_on_plateau = true;
+	assert_int_equal(toy_go(&r, false), MB_LIMIT);
+	assert_non_null(strstr(r.err.message, "unigram plateau"));
+	assert_int_equal(count_lines("event", "plateau"), 1);
+	assert_int_equal(t.n_steps, 600);
+	/* Without the option it goes on, and says so once. */
+	r.options.stop_on_plateau = false;
+	assert_int_equal(toy_go(&r, true), MB_OK);
+	assert_int_equal(t.n_steps, 1000);
+	assert_int_equal(count_lines("event", "plateau"), 1);
+	toy_end(&r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_no_warmup),
+		cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_good_course),
+		cmocka_unit_test(test_divergence),
+		cmocka_unit_test(test_not_finite),
+		cmocka_unit_test(test_plateau),
+		cmocka_unit_test_setup_teardown(test_checkpoint, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_checkpoint_refusals, make_folder, remove_folder),
+		cmocka_unit_test(test_command_line),
+		cmocka_unit_test_setup_teardown(test_metrics, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_folder, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_loop, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_loop_in_parts, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_best, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_skipped_step, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_rollback, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_plateau_stops, make_folder, remove_folder),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
