@@ -113,8 +113,8 @@ draw_figure(string_buffer *out, figure *f, const char *name)
 	snprintf(id, sizeof(id), "%.60s-wide", name);
 	beyond = svg_draw_curves(out, &f->plot, "wide", f->full ? PAGE_FULL : PAGE_HALF, f->full ? 340 : 230);
 	if (beyond > 0)
-		string_printf(out, "<p class=\"note\">%s of the values lie beyond the plot's edges.</p>\n",
-					  html_number(number, (double) beyond));
+		string_printf(out, "<p class=\"note\">%s value%s beyond the plot&#39;s edges.</p>\n",
+					  html_number(number, (double) beyond), beyond == 1 ? " lies" : "s lie");
 	values_table(out, f);
 	string_printf(out, "</figure>\n");
 }
@@ -128,12 +128,15 @@ add_curve(figure *f, const run_series *series, const char *name, int colour, svg
 
 /* ---- smoothing --------------------------------------------------------------------------------------------------- */
 
-/* The mean of each value and its neighbours, a fortieth of all; what is not finite is left out. */
+/* The mean of each value and its neighbours, a fortieth of all; what is not finite or far from all others is left out.
+ */
 static double *
 neighbours_mean(const run_series *series)
 {
-	double *means = allocate(series->n, sizeof(double)), sum = 0;
+	double *means = allocate(series->n, sizeof(double)), sum = 0, low, high;
 	size_t half = series->n / 80, from = 0, to = 0, count = 0, i;
+
+	svg_near_values(series->values, series->n, &low, &high);
 
 	for (i = 0; i < series->n; i++)
 	{
@@ -144,13 +147,13 @@ neighbours_mean(const run_series *series)
 		reach = i < reach ? i : reach;
 		reach = series->n - 1 - i < reach ? series->n - 1 - i : reach;
 		for (; to <= i + reach; to++)
-			if (isfinite(series->values[to]))
+			if (series->values[to] >= low && series->values[to] <= high)
 			{
 				sum += series->values[to];
 				count++;
 			}
 		for (; from < i - reach; from++)
-			if (isfinite(series->values[from]))
+			if (series->values[from] >= low && series->values[from] <= high)
 			{
 				sum -= series->values[from];
 				count--;
@@ -333,7 +336,7 @@ draw_scores(string_buffer *out, const run_record *run)
 	size_t n = 0, i;
 
 	if (run_table_find(&run->validation, "accuracy") != NULL)
-		add_noisy_curve(&f, run_table_find(&run->steps, "accuracy"), "accuracy in training", &means);
+		add_noisy_curve(&f, run_table_find(&run->steps, "accuracy"), "Accuracy in training", &means);
 	for (i = 0; i < run->validation.n; i++)
 	{
 		const run_series *series = &run->validation.series[i];

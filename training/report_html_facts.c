@@ -351,8 +351,9 @@ add_state(string_buffer *out, const run_record *run)
 }
 
 static void
-key_figure(string_buffer *out, const char *name, const char *value, const char *more)
+key_figure(string_buffer *out, size_t *n, const char *name, const char *value, const char *more)
 {
+	(*n)++;
 	string_printf(out, "<div><dt>%s</dt><dd>%s", name, value);
 	if (more != NULL && more[0] != '\0')
 		string_printf(out, "<small>%s</small>", more);
@@ -361,7 +362,7 @@ key_figure(string_buffer *out, const char *name, const char *value, const char *
 
 /* What validation says last, and where it was best if that was earlier. */
 static void
-validation_figure(string_buffer *out, const run_record *run, const char *key, const char *name, int better)
+validation_figure(string_buffer *out, size_t *n, const run_record *run, const char *key, const char *name, int better)
 {
 	const run_series *series = run_table_find(&run->validation, key);
 	double last_step = NAN, best_step = NAN, last = run_series_last(series, &last_step);
@@ -374,12 +375,12 @@ validation_figure(string_buffer *out, const run_record *run, const char *key, co
 	string_printf(&more, "in validation");
 	if (best != last)
 		string_printf(&more, "; best %s at step %s", html_number(best_value, best), html_number(step, best_step));
-	key_figure(out, name, html_number(value, last), more.data);
+	key_figure(out, n, name, html_number(value, last), more.data);
 	string_release(&more);
 }
 
 static void
-final_figure(string_buffer *out, const run_record *run, const char *member, const char *name)
+final_figure(string_buffer *out, size_t *n, const run_record *run, const char *member, const char *name)
 {
 	static const char *const parts[] = {"test", "validation"};
 	char path[96], value[HTML_NUMBER], more[96];
@@ -394,7 +395,7 @@ final_figure(string_buffer *out, const run_record *run, const char *member, cons
 		if (!isfinite(number))
 			continue;
 		snprintf(more, sizeof(more), "on the %s part, at the end", parts[i]);
-		key_figure(out, name, html_number(value, number), more);
+		key_figure(out, n, name, html_number(value, number), more);
 		return;
 	}
 }
@@ -431,30 +432,36 @@ add_figures(string_buffer *out, const run_record *run)
 	double seconds = run_series_last(run_table_find(&run->steps, "seconds"), NULL);
 	double speed = mean_speed(run), gflops = mean_of(run_table_find(&run->steps, "gflops"));
 	char a[HTML_NUMBER], b[HTML_NUMBER + 16];
+	string_buffer figures = {0};
+	size_t n = 0;
 
-	string_printf(out, "<dl class=\"figures\">\n");
-	final_figure(out, run, "macro_ap", "Macro AP");
-	final_figure(out, run, "at_calibrated_thresholds.micro_f1", "Micro F1");
-	final_figure(out, run, "ece", "Calibration error");
-	if (!isfinite(page_number(run->final, "test.macro_ap|validation.macro_ap")))
-		validation_figure(out, run, "macro_ap", "Macro AP", 1);
-	validation_figure(out, run, "loss", "Loss", -1);
-	validation_figure(out, run, "accuracy", "Accuracy", 1);
-	validation_figure(out, run, "bits_per_character", "Bits a character", -1);
-	validation_figure(out, run, "recall_at_1", "Recall at 1", 1);
-	key_figure(out, "Steps", html_number(a, run->last_step), NULL);
+	final_figure(&figures, &n, run, "macro_ap", "Macro AP");
+	final_figure(&figures, &n, run, "at_calibrated_thresholds.micro_f1", "Micro F1");
+	final_figure(&figures, &n, run, "ece", "Calibration error");
+	if (n == 0)
+		validation_figure(&figures, &n, run, "macro_ap", "Macro AP", 1);
+	validation_figure(&figures, &n, run, "loss", "Loss", -1);
+	validation_figure(&figures, &n, run, "accuracy", "Accuracy", 1);
+	validation_figure(&figures, &n, run, "bits_per_character", "Bits a character", -1);
+	validation_figure(&figures, &n, run, "recall_at_1", "Recall at 1", 1);
+	key_figure(&figures, &n, "Steps", html_number(a, run->last_step), NULL);
 	if (isfinite(tokens))
-		key_figure(out, "Tokens seen", html_large(a, tokens), NULL);
+		key_figure(&figures, &n, "Tokens seen", html_large(a, tokens), NULL);
 	if (isfinite(seconds))
-		key_figure(out, "Computing", html_duration(a, seconds), NULL);
+		key_figure(&figures, &n, "Computing", html_duration(a, seconds), NULL);
 	if (isfinite(speed))
 	{
 		b[0] = '\0';
 		if (isfinite(gflops))
 			snprintf(b, sizeof(b), "%.*f GFLOP/s", gflops < 10 ? 1 : 0, gflops);
-		key_figure(out, "Tokens a second", html_number(a, speed < 100 ? speed : round(speed)), b);
+		key_figure(&figures, &n, "Tokens a second", html_number(a, speed < 100 ? speed : round(speed)), b);
 	}
-	string_printf(out, "</dl>\n");
+	string_printf(out, "<dl class=\"figures in%d\">\n%s</dl>\n",
+				  n % 5 == 0                 ? 5
+				  : n % 4 == 0 || n % 3 != 0 ? 4
+											 : 3,
+				  figures.data);
+	string_release(&figures);
 }
 
 void
@@ -476,33 +483,36 @@ page_headline(string_buffer *out, const run_record *run)
 /* ---- final values ------------------------------------------------------------------------------------------------ */
 
 static void
-extreme_cell(string_buffer *out, const run_series *series, int sign)
+value_cell(string_buffer *out, double value, double step)
 {
-	char value[HTML_NUMBER], step[HTML_NUMBER];
-	double at = NAN, extreme = run_series_extreme(series, sign, &at);
+	char number[HTML_NUMBER];
 
-	string_printf(out, "<td class=\"n\">%s</td><td class=\"n\">%s</td>", html_number(value, extreme),
-				  html_number(step, at));
+	string_printf(out, "<td class=\"n\">%s", html_number(number, value));
+	string_printf(out, "<small>step %s</small></td>", html_number(number, step));
 }
 
 static void
 series_rows(string_buffer *out, const run_table *table, const char *part)
 {
-	char value[HTML_NUMBER];
 	size_t i;
 
 	for (i = 0; i < table->n; i++)
 	{
 		const run_series *series = &table->series[i];
 		string_buffer name = {0};
+		double step = NAN, value = run_series_last(series, &step);
 
+		if (!isfinite(value))
+			continue;
 		page_series_name(&name, series->key);
 		string_printf(out, "<tr><th scope=\"row\">");
 		html_text(out, name.data);
-		string_printf(out, "</th><td>%s</td><td class=\"n\">%s</td>", part,
-					  html_number(value, run_series_last(series, NULL)));
-		extreme_cell(out, series, -1);
-		extreme_cell(out, series, 1);
+		string_printf(out, "<small>%s</small></th>", part);
+		value_cell(out, value, step);
+		value = run_series_extreme(series, -1, &step);
+		value_cell(out, value, step);
+		value = run_series_extreme(series, 1, &step);
+		value_cell(out, value, step);
 		string_printf(out, "</tr>\n");
 		string_release(&name);
 	}
@@ -528,7 +538,7 @@ measured_table(string_buffer *out, json_t *final)
 		add_rows(out, first, first == test && json_is_object(validation) ? validation : NULL, "", lists, 0, &n);
 		string_printf(out, "</tbody></table></div>\n");
 	}
-	string_printf(out, "<h3 class=\"label\">The run&#39;s last line</h3>\n<table class=\"facts\"><tbody>\n");
+	string_printf(out, "<h3 class=\"label\">The last line of the metrics</h3>\n<table class=\"facts\"><tbody>\n");
 	page_rows(out, final, parts);
 	string_printf(out, "</tbody></table>\n");
 }
@@ -541,13 +551,11 @@ page_values(string_buffer *out, const run_record *run)
 	string_printf(out, "<section aria-labelledby=\"values\"><h2 id=\"values\">Final values</h2>\n");
 	if (run->steps.n + run->validation.n > 0)
 	{
-		string_printf(out,
-					  "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">number</th><th scope=\"col\">in</th>"
-					  "<th scope=\"col\" class=\"n\">last</th><th scope=\"col\" class=\"n\">lowest</th><th "
-					  "scope=\"col\" class=\"n\">at step</th><th scope=\"col\" class=\"n\">highest</th><th "
-					  "scope=\"col\" class=\"n\">at step</th></tr></thead><tbody>\n");
-		series_rows(out, &run->validation, "validation");
-		series_rows(out, &run->steps, "training");
+		string_printf(out, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">number</th><th scope=\"col\" "
+						   "class=\"n\">last</th><th scope=\"col\" class=\"n\">lowest</th><th scope=\"col\" "
+						   "class=\"n\">highest</th></tr></thead><tbody>\n");
+		series_rows(out, &run->validation, "in validation");
+		series_rows(out, &run->steps, "in training");
 		string_printf(out, "</tbody></table></div>\n");
 	}
 	if (run->final != NULL)

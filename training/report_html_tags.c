@@ -133,7 +133,7 @@ points_figure(string_buffer *out, const tag_row *tags, size_t n)
 	for (i = 0; i < n; i++)
 		points[i] = (svg_point){tags[i].name, tags[i].support, tags[i].ap};
 	string_printf(out,
-				  "<figure><figcaption><h3>Average precision and how frequent a tag is</h3><p>One dot for each of %zu "
+				  "<figure><figcaption><h3>Average precision by frequency</h3><p>One dot for each of %zu "
 				  "tags; the scale of rows is logarithmic.</p></figcaption>\n",
 				  n);
 	svg_draw_points(out, "support-narrow", "Average precision over the number of rows with the tag",

@@ -164,7 +164,7 @@ html_number(char *buffer, double value)
 				 isnan(value) ? "\xe2\x80\x93"
 				 : value > 0  ? "\xe2\x88\x9e"
 							  : "-\xe2\x88\x9e");
-	else if (fabs(value) < 1e15 && (value == rint(value) || fabs(value) >= 1e4))
+	else if (fabs(value) < 1e15 && (value == rint(value) || fabs(value) >= 1e3))
 		format_count(buffer, HTML_NUMBER, llround(value));
 	else if (fabs(value) < 1e15 && fabs(value) >= 1e-3)
 		snprintf(buffer, HTML_NUMBER, "%.4g", value);
@@ -181,13 +181,7 @@ html_number(char *buffer, double value)
 const char *
 html_large(char *buffer, double value)
 {
-	static const char *const names[] = {"",
-										" thousand",
-										" million",
-										" billion",
-										" trillion",
-										"\xc2\xb7"
-										"10\xc2\xb9\xe2\x81\xb5"};
+	static const char *const names[] = {"", " thousand", " million", " billion", " trillion"};
 	size_t name = 0;
 
 	if (!(value >= 1e4))

@@ -42,25 +42,35 @@ linear_ticks(const svg_scale *s, size_t most, double *ticks)
 	return n;
 }
 
-/* Powers of ten, each of them or every second, ...; with 2 and 5 between them where those fit too. */
+/* Powers of ten, every stride-th of them; with 2 and 5 times them between.  The first `most` go into ticks. */
 static size_t
-log_ticks(const svg_scale *s, size_t most, double *ticks)
+powers_within(const svg_scale *s, double stride, bool between, size_t most, double *ticks)
 {
-	double first = floor(log10(s->low) + 1e-9), last = ceil(log10(s->high) - 1e-9);
-	double stride = 1, exponent;
+	double exponent;
 	size_t n = 0, i;
-	bool between = (last - first) * 3 + 1 <= (double) most;
 
-	while ((last - first) / stride + 1 > (double) most)
-		stride++;
-	for (exponent = first; exponent <= last; exponent += stride)
+	for (exponent = floor(log10(s->low) + 1e-9); exponent <= log10(s->high) + 1e-9; exponent += stride)
 		for (i = 0; i < (between ? 3 : 1); i++)
 		{
 			double tick = pow(10, exponent) * (i == 0 ? 1 : i == 1 ? 2 : 5);
 
-			if (tick >= s->low * (1 - 1e-9) && tick <= s->high * (1 + 1e-9) && n < most)
-				ticks[n++] = tick;
+			if (tick < s->low * (1 - 1e-9) || tick > s->high * (1 + 1e-9))
+				continue;
+			if (n < most)
+				ticks[n] = tick;
+			n++;
 		}
+	return n;
+}
+
+static size_t
+log_ticks(const svg_scale *s, size_t most, double *ticks)
+{
+	double stride = 1;
+	size_t n = powers_within(s, 1, true, most, ticks);
+
+	while (n > most)
+		n = powers_within(s, stride++, false, most, ticks);
 	return n;
 }
 
@@ -77,18 +87,33 @@ svg_ticks(const svg_scale *s, size_t most, double *ticks)
 	return n >= 2 ? n : linear_ticks(s, most, ticks);
 }
 
+/* The next of 1, 2, 5, 10, 20, ... */
+static double
+next_step(double step)
+{
+	double power = pow(10, floor(log10(step) + 1e-9)), first = step / power;
+
+	return first < 1.5 ? 2 * power : first < 3.5 ? 5 * power : 10 * power;
+}
+
 void
 svg_scale_round(svg_scale *s, size_t most)
 {
-	double step;
+	double step, low, high;
 
-	most = most < 2 ? 2 : most > SVG_MAX_TICKS ? SVG_MAX_TICKS : most;
 	if (s->log)
 		return;
-	/* One step may be added at either end. */
-	step = round_step(s->high - s->low, most > 3 ? (double) (most - 3) : 1);
-	s->low = floor(s->low / step + 1e-6) * step;
-	s->high = ceil(s->high / step - 1e-6) * step;
+	most = most < 3 ? 3 : most > SVG_MAX_TICKS ? SVG_MAX_TICKS : most;
+	step = round_step(s->high - s->low, (double) (most - 1));
+	for (;; step = next_step(step))
+	{
+		low = floor(s->low / step + 1e-6);
+		high = ceil(s->high / step - 1e-6);
+		if (high - low + 1 <= (double) most)
+			break;
+	}
+	s->low = low * step;
+	s->high = high * step;
 }
 
 /* 12 -> "12", 0.25 with 2 decimals -> "0.25" */

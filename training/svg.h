@@ -36,6 +36,12 @@ const char *svg_tick_name(char buffer[HTML_NUMBER], const double *ticks, size_t 
 /* Widens the scale to its nearest round numbers. */
 void svg_scale_round(svg_scale *scale, size_t most);
 
+/*
+ * From the smallest to the largest value, unless the outermost hundredths reach far beyond the rest: a loss that once
+ * jumped to 10^6 would leave nothing to see of all other steps.  NAN: there is no value that is finite.
+ */
+void svg_near_values(const double *values, size_t n, double *low, double *high);
+
 /* ---- the document ------------------------------------------------------------------------------------------------ */
 
 /* id is unique in the page; description may be NULL. */

@@ -11,8 +11,9 @@
 #define BOTTOM 36.0
 #define LETTER 12.0
 #define MAX_DOTS 60
-/* What lies further out than so many times the middle of the values is not made room for. */
+/* What is further off the others than so many times their span is far; among few values nothing is. */
 #define FAR 2.5
+#define FEW 20
 
 /* ---- ranges ------------------------------------------------------------------------------------------------------ */
 
@@ -30,27 +31,28 @@ compare_doubles(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/*
- * From the smallest to the largest value, unless the outermost hundredths reach far beyond the rest: a loss that once
- * jumped to 10^6 would leave nothing to see of all other steps.
- */
-static void
-range_of_values(double *values, size_t n, bool log_scale, double *low, double *high)
+void
+svg_near_values(const double *values, size_t n, double *low, double *high)
 {
-	double first, last, span;
+	double *sorted = allocate(n, sizeof(double)), first, last;
+	size_t finite = 0, i;
 
-	qsort(values, n, sizeof(double), compare_doubles);
-	*low = values[0];
-	*high = values[n - 1];
-	if (n < 20 || log_scale)
-		return;
-	first = values[n / 100];
-	last = values[n - 1 - n / 100];
-	span = last - first;
-	if (span > 0 && *high - last > FAR * span)
-		*high = last + 0.1 * span;
-	if (span > 0 && first - *low > FAR * span)
-		*low = first - 0.1 * span;
+	for (i = 0; i < n; i++)
+		if (isfinite(values[i]))
+			sorted[finite++] = values[i];
+	qsort(sorted, finite, sizeof(double), compare_doubles);
+	*low = finite > 0 ? sorted[0] : NAN;
+	*high = finite > 0 ? sorted[finite - 1] : NAN;
+	if (finite >= FEW)
+	{
+		first = sorted[finite / 100];
+		last = sorted[finite - 1 - finite / 100];
+		if (last > first && *high - last > FAR * (last - first))
+			*high = last + 0.1 * (last - first);
+		if (last > first && first - *low > FAR * (last - first))
+			*low = first - 0.1 * (last - first);
+	}
+	free(sorted);
 }
 
 static bool
@@ -73,8 +75,18 @@ find_scales(const svg_plot *plot, svg_scale *x, svg_scale *y)
 				x->low = fmin(x->low, plot->curves[c].x[i]);
 				x->high = fmax(x->high, plot->curves[c].x[i]);
 			}
-	if (n > 0)
-		range_of_values(values, n, plot->log_y, &y->low, &y->high);
+	if (plot->log_y)
+	{
+		y->low = INFINITY;
+		y->high = -INFINITY;
+		for (i = 0; i < n; i++)
+		{
+			y->low = fmin(y->low, values[i]);
+			y->high = fmax(y->high, values[i]);
+		}
+	}
+	else
+		svg_near_values(values, n, &y->low, &y->high);
 	free(values);
 	if (n == 0)
 		return false;
@@ -160,15 +172,17 @@ draw_x_axis(string_buffer *out, const svg_scale *x, const svg_scale *y, const ch
 	rule_line(out, x->from, y->from, x->to, y->from, "axis");
 	for (i = 0; i < n; i++)
 	{
-		double at = svg_place(x, ticks[i]), half;
+		double at = svg_place(x, ticks[i]), half, middle;
 
 		svg_tick_name(name, ticks, n, i, x->log);
 		half = (double) html_width(name) * 3.4;
 		rule_line(out, at, y->from, at, y->from + 4, "axis");
-		if (at - half < end + 6 || at + half > width)
+		/* The last one does not reach beyond the plot. */
+		middle = fmin(at, width - half);
+		if (middle - half < end + 6)
 			continue;
-		svg_text(out, at, y->from + 17, NULL, "middle", name, SIZE_MAX);
-		end = at + half;
+		svg_text(out, middle, y->from + 17, NULL, "middle", name, SIZE_MAX);
+		end = middle + half;
 	}
 	svg_text(out, (x->from + x->to) / 2, y->from + 32, "axis-name", "middle", axis_name, SIZE_MAX);
 }
@@ -312,6 +326,22 @@ count_beyond(const svg_plot *plot, const svg_scale *y)
 
 /* ---- marks ------------------------------------------------------------------------------------------------------- */
 
+static void
+mark_name(char name[48], const svg_mark *marks, size_t n)
+{
+	size_t first = marks[0].number, last = marks[0].number, i;
+
+	for (i = 1; i < n; i++)
+	{
+		first = marks[i].number < first ? marks[i].number : first;
+		last = marks[i].number > last ? marks[i].number : last;
+	}
+	if (n == 1)
+		snprintf(name, 48, "%zu", first);
+	else
+		snprintf(name, 48, "%zu\xe2\x80\x93%zu", first, last);
+}
+
 /* Marks that would touch share one: "2-4". */
 static void
 draw_marks(string_buffer *out, const svg_plot *plot, const svg_scale *x, const svg_scale *y, double top)
@@ -327,10 +357,7 @@ draw_marks(string_buffer *out, const svg_plot *plot, const svg_scale *x, const s
 
 		while (next < plot->n_marks && svg_place(x, plot->marks[next].x) < last + 2 * MARK_RADIUS + 16)
 			last = svg_place(x, plot->marks[next++].x);
-		if (next == i + 1)
-			snprintf(name, sizeof(name), "%zu", plot->marks[i].number);
-		else
-			snprintf(name, sizeof(name), "%zu\xe2\x80\x93%zu", plot->marks[i].number, plot->marks[next - 1].number);
+		mark_name(name, plot->marks + i, next - i);
 		half = fmax(MARK_RADIUS, 3.2 * (double) html_width(name) + 3);
 		middle = clamp((first + last) / 2, x->from + half, x->to - half);
 		middle = fmax(middle, end + half + 2);
@@ -404,7 +431,7 @@ svg_draw_curves(string_buffer *out, const svg_plot *plot, const char *css_class,
 	marks = marks_within(plot, &x, &shown.n_marks);
 	shown.marks = marks;
 	top = shown.n_marks > 0 ? 2 * MARK_RADIUS + 6 : 8;
-	most_y = (size_t) fmax(3, (height - BOTTOM - top) / 38);
+	most_y = (size_t) fmax(3, (height - BOTTOM - top) / 30);
 	svg_scale_round(&y, most_y);
 	n_y = svg_ticks(&y, most_y, ticks);
 	y.from = height - BOTTOM;
