@@ -21,6 +21,8 @@
 #include "memory.h"
 #include "progress.h"
 #include "report.h"
+#include "report_data.h"
+#include "report_html.h"
 #include "rows_store.h"
 #include "run.h"
 
@@ -210,8 +212,9 @@ open_start(full_run *run, mb_error *err)
 	return status;
 }
 
-static void
-measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_t L)
+/* scores [n, L] of a head, the caller's to free */
+static float *
+head_scores(const fit_rows *rows, const fit_result *fit, size_t H, size_t L)
 {
 	float *scores = allocate(rows->n * L, sizeof(float));
 	size_t i;
@@ -219,6 +222,14 @@ measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_
 	head_forward(scores, fit->weight, fit->bias, rows->features, rows->n, H, L);
 	for (i = 0; i < rows->n * L; i++)
 		scores[i] = (float) sigmoid((double) scores[i]);
+	return scores;
+}
+
+static void
+measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_t L)
+{
+	float *scores = head_scores(rows, fit, H, L);
+
 	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, L, NULL);
 	free(scores);
 }
@@ -393,7 +404,18 @@ write_manifest(const full_run *run, const char *server, mb_error *err)
 	mb_status status;
 
 	sha256_hex(run->store.sha256, digest);
+	json_object_set_new(manifest, "task", json_string("fine-tuning"));
+	json_object_set_new(manifest, "model", json_string(run->output));
 	json_object_set_new(manifest, "query", json_string(run->request->query));
+	if (run->request->validation_query != NULL)
+		json_object_set_new(manifest, "validation_query", json_string(run->request->validation_query));
+	if (run->request->test_query != NULL)
+		json_object_set_new(manifest, "test_query", json_string(run->request->test_query));
+	json_object_set_new(manifest, "config", json_loads(run->base.model->config_json, 0, NULL));
+	json_object_set_new(manifest, "parameters", json_integer((json_int_t) run->net.n_parameters));
+	json_object_set_new(manifest, "seed", json_integer((json_int_t) run->request->seed));
+	json_object_set_new(manifest, "shards", json_integer((json_int_t) run->options->shards));
+	json_object_set_new(manifest, "threads", json_integer(run->request->n_threads));
 	json_object_set_new(manifest, "rows", json_pack("{s:I, s:I, s:I, s:s, s:I}", "training",
 													(json_int_t) run->n_part[PART_TRAINING], "validation",
 													(json_int_t) run->n_part[PART_VALIDATION], "test",
@@ -567,14 +589,27 @@ print_summary(const full_run *run, const metrics *validation, const metrics *tes
 		   test->calibrated.micro_f1, test->calibrated.macro_f1, test->ece);
 }
 
+/* The last line of the run's metrics, and its page: of the test part where there is one. */
 static mb_status
-append_final(const full_run *run, const json_t *card, mb_error *err)
+write_report(const full_run *run, const json_t *card, const fit_rows *rows, const fit_result *fit,
+			 const finetune_written *written, mb_error *err)
 {
-	json_t *line = json_pack("{s:s, s:I}", "type", "final", "step", (json_int_t) run->trained.steps);
-	json_t *measured = json_object_get(card, "metrics");
+	size_t H = (size_t) run->base.model->config.hidden_size, L = (size_t) run->data.labels.n;
+	json_t *parts = json_object_get(card, "metrics");
+	json_t *shown = json_object_get(parts, run->n_part[PART_TEST] > 0 ? "test" : "validation");
+	float *scores = head_scores(rows, fit, H, L);
+	json_t *line = json_pack("{s:s, s:I, s:I, s:f, s:s, s:s, s:O, s:o, s:o}", "type", "final", "step",
+							 (json_int_t) run->trained.steps, "tokens", (json_int_t) run->trained.tokens, "seconds",
+							 run->trained.seconds, "model", run->output, "sha256", written->sha256, "metrics", shown,
+							 "calibration", report_calibration_json(scores, rows->labels, rows->known, rows->n, L),
+							 "cooccurrence",
+							 report_cooccurrence_json(rows->labels, rows->known, run->data.labels.names, rows->n, L, 0));
+	mb_status status;
 
-	json_object_update(line, measured);
-	return run_metrics_append(run->options->folder, line, err);
+	json_object_update(line, parts);
+	status = run_metrics_append(run->options->folder, line, err);
+	free(scores);
+	return status == MB_OK ? report_html_write(run->options->folder, err) : status;
 }
 
 static mb_status
@@ -633,15 +668,16 @@ finish(full_run *run, mb_error *err)
 			else
 				printf("  --test=0.1 or --test-query keeps rows aside for an honest measure.\n");
 		}
-		status = append_final(run, card, err);
+		status = finetune_write(&written, run->output, run->encoder.model,
+								run->pipeline.pooling == MB_POOL_POOLER && !run->pipeline.normalize ? "classifier"
+																								   : "tagger",
+								&run->data.labels, &fit, card, &validation_rows, err);
 		if (status == MB_OK)
-			status = finetune_write(&written, run->output, run->encoder.model,
-									run->pipeline.pooling == MB_POOL_POOLER && !run->pipeline.normalize ? "classifier"
-																									   : "tagger",
-									&run->data.labels, &fit, card, &validation_rows, err);
+			status = write_report(run, card, tested ? &test_rows : &validation_rows, &fit, &written, err);
 		if (status == MB_OK && !run->as_json)
-			printf("\nWrote \"%s\" (sha256 %.16s..., vectors within %.1e of the trained ones).\n", run->output,
-				   written.sha256, worst);
+			printf("\nWrote \"%s\" (sha256 %.16s..., vectors within %.1e of the trained ones); "
+				   "\"%s/report.html\" shows the run.\n",
+				   run->output, written.sha256, worst, run->options->folder);
 		json_decref(card);
 		metrics_release(&validation);
 		if (tested)
