@@ -98,7 +98,8 @@ model_tensors_make(model_tensors *made, const net *n, const float *parameters, u
 		if ((part_of(n, t) & parts) == 0)
 			continue;
 		status = convert(t, parameters + t->offset, dtype == MB_F16 ? made->halves + used : NULL, err);
-		*out = (mb_tensor){.name = t->name, .dtype = dtype, .n_dims = t->n_dims, .bytes = t->size * mb_dtype_size(dtype)};
+		*out =
+			(mb_tensor){.name = t->name, .dtype = dtype, .n_dims = t->n_dims, .bytes = t->size * mb_dtype_size(dtype)};
 		out->shape[0] = t->shape[0];
 		out->shape[1] = t->shape[1];
 		if (dtype == MB_F16)

@@ -27,8 +27,8 @@ typedef struct model_tensors
  * In MB_F32 or MB_F16, the latter rounded to nearest, ties to even.  parts: of those that the net has.  Errors:
  * MB_INVALID_ARGUMENT if a weight is not finite, or too large for MB_F16; then there is nothing to release.
  */
-mb_status model_tensors_make(model_tensors *made, const net *n, const float *parameters, unsigned parts,
-							 mb_dtype dtype, mb_error *err);
+mb_status model_tensors_make(model_tensors *made, const net *n, const float *parameters, unsigned parts, mb_dtype dtype,
+							 mb_error *err);
 void model_tensors_release(model_tensors *made);
 
 /* Infinite where x is 65520 or more (or not finite); a NaN stays one. */

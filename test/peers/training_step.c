@@ -2,9 +2,9 @@
  * training_step.c - moviebert's steps of masked language modelling for a peer.
  *
  * training_step MODEL BATCH OUT SHARDS STEPS: BATCH is 32-bit integers: B, N, M, then lengths [B], ids [N], places [M],
- * labels [M].  The batch is divided into SHARDS, each with a thread.  Writes to OUT, as a safetensors file, the gradients of the
- * first step and the weights after two; and to stdout a line of JSON with the losses, the norms, the seconds
- * of each step, and the largest resident size.
+ * labels [M].  The batch is divided into SHARDS, each with a thread.  Writes to OUT, as a safetensors file, the
+ * gradients of the first step and the weights after two; and to stdout a line of JSON with the losses, the norms, the
+ * seconds of each step, and the largest resident size.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,8 +185,8 @@ main(int argc, char **argv)
 		shards[s].net = &n;
 		shards[s].parameters = parameters;
 		shards[s].gradients = gradients[s] = calloc(n.n_parameters, sizeof(real));
-		shards[s].activations = net_activations_create(&n, shards[s].batch.N,
-													   (size_t) options.config.max_position_embeddings);
+		shards[s].activations =
+			net_activations_create(&n, shards[s].batch.N, (size_t) options.config.max_position_embeddings);
 	}
 	for (size_t i = 0; i < n.n_tensors; i++)
 		rate[i] = 1e-3;

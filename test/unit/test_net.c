@@ -1,6 +1,7 @@
 /*
- * test_net.c - the network in single precision: it computes what the engine's inference computes, loads what a model file
- * holds, begins as it should, and gives the same bits for the same input.  test_net_gradients_whole.c checks its gradients.
+ * test_net.c - the network in single precision: it computes what the engine's inference computes, loads what a model
+ * file holds, begins as it should, and gives the same bits for the same input.  test_net_gradients_whole.c checks its
+ * gradients.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -60,7 +61,7 @@ text_make(text *t, size_t N, int32_t vocab_size)
 
 static const net_pass everything_learns = {.freeze = -1};
 
-/* ---- what the engine computes ------------------------------------------------------------------------------------- */
+/* ---- what the engine computes ------------------------------------------------------------------------------------ */
 
 /* A seeded model, as an image for the engine and as parameters for the net. */
 typedef struct both
@@ -136,9 +137,8 @@ agree(const mb_config *config, const mb_pipeline *pipeline, size_t N)
 	bytes = mb_encoder_workspace_size(&b.seeded.image, N, MAX_LENGTH);
 	workspace = aligned_alloc(64, (bytes + 63) / 64 * 64);
 	assert_non_null(workspace);
-	assert_int_equal(mb_encode(&b.seeded.image, t.ids, t.lengths, t.batch.B, expected, hidden, workspace, bytes, NULL,
-							   &err),
-					 MB_OK);
+	assert_int_equal(
+		mb_encode(&b.seeded.image, t.ids, t.lengths, t.batch.B, expected, hidden, workspace, bytes, NULL, &err), MB_OK);
 	a = net_activations_create(&b.net, N, MAX_LENGTH);
 	got = net_forward(&b.net, b.parameters, a, &t.batch, &everything_learns);
 	assert_close("hidden states", got, hidden, N * H, 1e-5);
@@ -193,7 +193,7 @@ no_layers_agree_too(void **state)
 	agree(&config, &pipeline, 30);
 }
 
-/* ---- a network of its own ----------------------------------------------------------------------------------------- */
+/* ---- a network of its own ---------------------------------------------------------------------------------------- */
 
 static const net_options small_options = {
 	.config = {.vocab_size = 31,
@@ -357,7 +357,8 @@ many_targets_are_worked_off_in_blocks(void **state)
 		s->labels[i] = (int32_t) rng_below(4, i, 31);
 	}
 	net_forward(&s->net, s->parameters, s->activations, &s->text.batch, &everything_learns);
-	net_mlm_loss(&s->net, s->parameters, whole, s->activations, &s->text.batch, s->places, s->labels, s->M, 0.01, &loss);
+	net_mlm_loss(&s->net, s->parameters, whole, s->activations, &s->text.batch, s->places, s->labels, s->M, 0.01,
+				 &loss);
 	memcpy(dhidden, net_dhidden(s->activations), MAX_TOKENS * 12 * sizeof(real));
 	net_mlm_loss(&s->net, s->parameters, NULL, s->activations, &s->text.batch, s->places, s->labels, s->M, 0.01, &part);
 	assert_true(part.sum == loss.sum && part.correct == loss.correct);
@@ -394,7 +395,7 @@ no_target_no_gradient(void **state)
 	small_free(s);
 }
 
-/* ---- the table, and how weights begin ------------------------------------------------------------------------------ */
+/* ---- the table, and how weights begin ---------------------------------------------------------------------------- */
 
 static void
 tensors_tile_the_parameters(void **state)
@@ -463,7 +464,8 @@ weights_begin_as_documented(void **state)
 	for (size_t i = 0; i < n.n_tensors; i++)
 		if (n.tensors[i].n_dims == 1)
 			for (size_t j = 0; j < n.tensors[i].size; j++)
-				assert_true(x[n.tensors[i].offset + j] == (strstr(n.tensors[i].name, "LayerNorm.weight") ? 1.0f : 0.0f));
+				assert_true(x[n.tensors[i].offset + j] ==
+							(strstr(n.tensors[i].name, "LayerNorm.weight") ? 1.0f : 0.0f));
 	net_init(&body, y, 2, 2);
 	assert_false(same_bits(x, y, 12));
 	net_release(&n);
@@ -492,7 +494,7 @@ impossible_sizes_are_refused(void **state)
 	net_release(&n);
 }
 
-/* ---- from a model file --------------------------------------------------------------------------------------------- */
+/* ---- from a model file ------------------------------------------------------------------------------------------- */
 
 /* net_load of the tiny model into a net of these options, with 7 in all parameters before. */
 static mb_status
@@ -518,8 +520,8 @@ load_tiny(tiny_model *tiny, const net_options *options, real **parameters, net *
 static net_options
 tiny_options(void)
 {
-	return (net_options){.config = {12, 8, 1, 2, 12, 16, 2, 1e-12f, MB_GELU}, .mlm_head = true, .pooler = true,
-						 .num_labels = 3};
+	return (net_options){
+		.config = {12, 8, 1, 2, 12, 16, 2, 1e-12f, MB_GELU}, .mlm_head = true, .pooler = true, .num_labels = 3};
 }
 
 static void
@@ -659,11 +661,12 @@ another_model_is_refused(void **state)
 	refused(&options, "the model has another activation function than is to be trained");
 	options = tiny_options();
 	options.config.intermediate_size = 13;
-	refused(&options, "tensor \"encoder.layer.0.intermediate.dense.weight\" of the model does not have the shape that is "
-					  "to be trained");
+	refused(&options,
+			"tensor \"encoder.layer.0.intermediate.dense.weight\" of the model does not have the shape that is "
+			"to be trained");
 }
 
-/* ---- what it costs -------------------------------------------------------------------------------------------------- */
+/* ---- what it costs ----------------------------------------------------------------------------------------------- */
 
 static void
 flops_are_those_of_the_products(void **state)

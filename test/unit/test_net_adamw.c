@@ -107,8 +107,9 @@ steps_follow_the_formulas(void **state)
 
 				m[i] = 0.9 * m[i] + 0.1 * g;
 				v[i] = 0.98 * v[i] + 0.02 * g * g;
-				w[i] -= o.rate[k] * (m[i] / (1.0 - pow(0.9, (double) t)) / (sqrt(v[i] / (1.0 - pow(0.98, (double) t))) + 1e-6) +
-									 decay * w[i]);
+				w[i] -= o.rate[k] *
+						(m[i] / (1.0 - pow(0.9, (double) t)) / (sqrt(v[i] / (1.0 - pow(0.98, (double) t))) + 1e-6) +
+						 decay * w[i]);
 			}
 	}
 	for (size_t i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 /*
- * test_net_golden.c - two steps of training against PyTorch's (test/golden/training): the losses, every gradient, the norm,
- * and every weight afterwards.
+ * test_net_golden.c - two steps of training against PyTorch's (test/golden/training): the losses, every gradient, the
+ * norm, and every weight afterwards.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -101,7 +101,9 @@ golden_open(golden *g, const char *path, bool mlm_head, int32_t num_labels)
 	assert_non_null(g->step);
 	assert_int_equal(integers(g, "sizes", sizes), 7);
 	options = (net_options){{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], 1e-12f, MB_GELU},
-							mlm_head, false, num_labels};
+							mlm_head,
+							false,
+							num_labels};
 	assert_int_equal(net_create(&g->net, &options, &err), MB_OK);
 	n = g->net.n_parameters;
 	g->parameters = calloc(4 * n, sizeof(real));

@@ -1,6 +1,6 @@
 /*
- * test_net_gradients_whole.c - the whole network's backward, in double precision, against central differences of its loss:
- * both heads, each pooling, each activation function, dropout, freezing; every tensor, element by element.
+ * test_net_gradients_whole.c - the whole network's backward, in double precision, against central differences of its
+ * loss: both heads, each pooling, each activation function, dropout, freezing; every tensor, element by element.
  *
  * As in test_net_gradients.c, a difference over h = 1e-5 is good to some 1e-9 of the loss's size.
  */
@@ -272,7 +272,7 @@ with_dropout(void **state)
 	}
 }
 
-/* Frozen parts keep their gradients, also the word embeddings below a decoder that is tied to them; the rest is exact. */
+/* Frozen parts keep their gradients, the word embeddings below a decoder tied to them, too; the rest is exact. */
 static void
 frozen(void **state)
 {

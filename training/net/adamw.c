@@ -36,7 +36,7 @@ typedef struct step
 	double correction1, correction2;
 } step;
 
-/* ---- the loops ---------------------------------------------------------------------------------------------------- */
+/* ---- the loops --------------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 #define INLINE static inline __attribute__((always_inline))
@@ -108,14 +108,20 @@ typedef struct loops
 	void (*add_all)(real *restrict sum, const real *restrict x, size_t n);
 } loops;
 
-#define LOOPS(SET, TARGET) \
-	TARGET static double sum_of_squares_##SET(const real *x, size_t n) { return sum_of_squares(x, n); } \
-	TARGET static void update_all_##SET(real *restrict w, real *restrict m, real *restrict v, \
-										const real *restrict g, size_t n, const update *with) \
-	{ \
-		update_all(w, m, v, g, n, with); \
-	} \
-	TARGET static void add_all_##SET(real *restrict sum, const real *restrict x, size_t n) { add_all(sum, x, n); } \
+#define LOOPS(SET, TARGET)                                                                                             \
+	TARGET static double sum_of_squares_##SET(const real *x, size_t n)                                                 \
+	{                                                                                                                  \
+		return sum_of_squares(x, n);                                                                                   \
+	}                                                                                                                  \
+	TARGET static void update_all_##SET(real *restrict w, real *restrict m, real *restrict v, const real *restrict g,  \
+										size_t n, const update *with)                                                  \
+	{                                                                                                                  \
+		update_all(w, m, v, g, n, with);                                                                               \
+	}                                                                                                                  \
+	TARGET static void add_all_##SET(real *restrict sum, const real *restrict x, size_t n)                             \
+	{                                                                                                                  \
+		add_all(sum, x, n);                                                                                            \
+	}                                                                                                                  \
 	static const loops loops_##SET = {sum_of_squares_##SET, update_all_##SET, add_all_##SET};
 
 LOOPS(plain, )
@@ -140,7 +146,7 @@ best_loops(void)
 	return &loops_plain;
 }
 
-/* ---- the step ----------------------------------------------------------------------------------------------------- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
 /* The blocks of the tensors that learn, the caller's to free. */
 static block *
@@ -221,7 +227,7 @@ adamw_step(const net *n, real *parameters, real *m, real *v, const real *gradien
 	return norm;
 }
 
-/* ---- shards ------------------------------------------------------------------------------------------------------- */
+/* ---- shards ------------------------------------------------------------------------------------------------------ */
 
 typedef struct reduction
 {

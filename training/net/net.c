@@ -120,8 +120,8 @@ net_create(net *n, const net_options *options, mb_error *err)
 	if (status != MB_OK)
 		return status;
 	n->options = *options;
-	n->tensors = allocate(EMBEDDING_TENSORS + LAYER_TENSORS * (size_t) c->num_hidden_layers + HEAD_TENSORS,
-						  sizeof(*n->tensors));
+	n->tensors =
+		allocate(EMBEDDING_TENSORS + LAYER_TENSORS * (size_t) c->num_hidden_layers + HEAD_TENSORS, sizeof(*n->tensors));
 	add(n, -1, "embeddings.word_embeddings.weight", c->vocab_size, c->hidden_size);
 	add(n, -1, "embeddings.position_embeddings.weight", c->max_position_embeddings, c->hidden_size);
 	add(n, -1, "embeddings.token_type_embeddings.weight", c->type_vocab_size, c->hidden_size);
@@ -234,7 +234,8 @@ hash_name(const char *name)
 	return h;
 }
 
-/* A standard normal number cut at two deviations: number i of its stream.  Box and Muller; what lies outside is redrawn. */
+/* A standard normal number cut at two deviations: number i of its stream.  Box and Muller; what lies outside is
+ * redrawn. */
 static double
 cut_normal(uint64_t key, uint64_t i)
 {

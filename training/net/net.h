@@ -10,7 +10,7 @@
 
 #include "ops.h"
 
-/* Where a tensor belongs, for freezing and layer-wise learning rates: -1 embeddings, 0 .. layers-1, layers: the heads. */
+/* layer is for freezing and layer-wise learning rates: -1 the embeddings, 0 .. layers-1, layers: the heads. */
 typedef struct net_tensor
 {
 	char name[80]; /* as in model files: "encoder.layer.0.attention.self.query.weight" */
@@ -43,14 +43,15 @@ void net_release(net *n);
 const net_tensor *net_find(const net *n, const char *name); /* or NULL */
 
 /*
- * Weights ~ N(0, 0.02) cut at two deviations, biases 0, LayerNorm 1 and 0, [PAD]'s row (pad_id >= 0) 0.  Each tensor draws
- * from a stream of its own, so that a head does not change the body.  A double build draws the same numbers.
+ * Weights ~ N(0, 0.02) cut at two deviations, biases 0, LayerNorm 1 and 0, [PAD]'s row (pad_id >= 0) 0.  Each tensor
+ * draws from a stream of its own, so that a head does not change the body.  A double build draws the same numbers.
  */
 void net_init(const net *n, real *parameters, uint64_t seed, int32_t pad_id);
 
 /*
- * Copies the tensors that the model file has; a head that it lacks keeps what is there.  *loaded counts elements.  Errors:
- * MB_INVALID_ARGUMENT (other sizes or another activation function), MB_UNSUPPORTED (a decoder that is not tied).
+ * Copies the tensors that the model file has; a head that it lacks keeps what is there.  *loaded counts elements.
+ * Errors: MB_INVALID_ARGUMENT (other sizes or another activation function), MB_UNSUPPORTED (a decoder that is not
+ * tied).
  */
 mb_status net_load(const net *n, real *parameters, const mb_model *model, size_t *loaded, mb_error *err);
 
@@ -65,15 +66,15 @@ typedef struct net_batch
 /* What one pass is to do beside the arithmetic. */
 typedef struct net_pass
 {
-	double dropout;       /* hidden states: after the embeddings, the attention's and the feed-forward's output; 0: none */
+	double dropout; /* hidden states: after the embeddings, the attention's and the feed-forward's output; 0: none */
 	uint64_t dropout_key; /* differs from step to step and shard to shard */
-	int freeze;           /* embeddings and the first `freeze` layers learn nothing, and have no dropout; -1: all learn */
+	int freeze; /* embeddings and the first `freeze` layers learn nothing, and have no dropout; -1: all learn */
 } net_pass;
 
 /* Activations of one pass, kept for its backward; one per worker. */
 typedef struct net_activations net_activations;
 
-/* For up to max_tokens tokens in sequences of up to max_length; allocates once (exits like allocate() without memory). */
+/* For up to max_tokens tokens in sequences of up to max_length; one allocation, which exits as allocate() does. */
 net_activations *net_activations_create(const net *n, size_t max_tokens, size_t max_length);
 void net_activations_destroy(net_activations *a);
 size_t net_activations_bytes(const net *n, size_t max_tokens, size_t max_length);
@@ -133,9 +134,9 @@ typedef struct adamw_options
 } adamw_options;
 
 /*
- * One step, number t = 1, 2, ...; rate[i] is the learning rate of tensor i (0: it stays as it is, without its gradient in
- * the norm).  gradients are those of the mean loss.  Returns the norm before clipping; if that is not finite, nothing is changed.
- * With n_threads the work is divided by fixed blocks: results do not depend on it.
+ * One step, number t = 1, 2, ...; rate[i] is the learning rate of tensor i (0: it stays as it is, without its gradient
+ * in the norm).  gradients are those of the mean loss.  Returns the norm before clipping; if that is not finite,
+ * nothing is changed. With n_threads the work is divided by fixed blocks: results do not depend on it.
  */
 double adamw_step(const net *n, real *parameters, real *m, real *v, const real *gradients, uint64_t t,
 				  const double *rate, const adamw_options *options, int n_threads);

@@ -1,22 +1,24 @@
 /*
- * net_heads.c - what stands on the last hidden states: the masked-LM head, pooling, the classifier; and what it all costs.
+ * net_heads.c - what stands on the last hidden states: the masked-LM head, pooling, the classifier; and what it all
+ * costs.
  *
  * Between the forward and the backward of the layers most of the activations' scratch is free; the heads use it.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "net_activations.h"
 
-/* ---- masked language modelling ------------------------------------------------------------------------------------ */
+/* ---- masked language modelling ----------------------------------------------------------------------------------- */
 
 /* The head's work on up to net_mlm_rows places. */
 typedef struct mlm_block
 {
-	real *x;     /* [M,H] hidden states at the places */
-	real *t;     /* [M,H] transform.dense */
-	real *f;     /* [M,H] its activation */
-	real *y;     /* [M,H] transform.LayerNorm */
-	real *d;     /* [M,H] gradient of y, f, t, and x in turn */
+	real *x; /* [M,H] hidden states at the places */
+	real *t; /* [M,H] transform.dense */
+	real *f; /* [M,H] its activation */
+	real *y; /* [M,H] transform.LayerNorm */
+	real *d; /* [M,H] gradient of y, f, t, and x in turn */
 } mlm_block;
 
 static void
@@ -50,6 +52,7 @@ net_mlm_loss(const net *n, const real *parameters, real *gradients, net_activati
 	size_t H = (size_t) n->options.config.hidden_size, V = (size_t) n->options.config.vocab_size;
 	size_t rows = net_mlm_rows(n);
 
+	assert(M <= batch->N);
 	*loss = (net_loss){0.0, M, 0};
 	if (gradients != NULL)
 		memset(a->dhidden, 0, batch->N * H * sizeof(real));
@@ -73,7 +76,7 @@ net_mlm_loss(const net *n, const real *parameters, real *gradients, net_activati
 	}
 }
 
-/* ---- one vector of a sequence ------------------------------------------------------------------------------------- */
+/* ---- one vector of a sequence ------------------------------------------------------------------------------------ */
 
 void
 net_pool(const net *n, const real *parameters, net_activations *a, const net_batch *batch, mb_pooling mode,
@@ -132,12 +135,12 @@ net_classify_backward(const net *n, const real *parameters, real *gradients, con
 					(size_t) n->options.num_labels, false);
 }
 
-/* ---- what it costs ------------------------------------------------------------------------------------------------ */
+/* ---- what it costs ----------------------------------------------------------------------------------------------- */
 
 /*
- * Matrix products only: a product of x [N,K] and W [O,K] is 2 N K O, its backward as much for dW and as much for dx.  Of
- * a layer, per token: 2 (4 H^2 + 2 H F) of linear layers, 4 T H of attention.  Below the last layer that learns there is
- * no backward, and that layer's qkv has no dx.
+ * Matrix products only: a product of x [N,K] and W [O,K] is 2 N K O, its backward as much for dW and as much for dx. Of
+ * a layer, per token: 2 (4 H^2 + 2 H F) of linear layers, 4 T H of attention.  Below the last layer that learns there
+ * is no backward, and that layer's qkv has no dx.
  */
 double
 net_flops_per_token(const net *n, size_t T, double mlm_share, int freeze)

@@ -10,14 +10,14 @@
 
 typedef struct net_layout
 {
-	size_t word, position, type;              /* [V,H] [P,H] [T,H] */
-	size_t norm_weight, norm_bias;            /* [H] */
-	size_t layers, layer_size;                /* the first layer, and elements of each */
-	size_t pooler_weight, pooler_bias;        /* [H,H] [H]; these and what follows are 0 without their head */
-	size_t transform_weight, transform_bias;  /* [H,H] [H] */
-	size_t transform_norm_weight;             /* [H] */
-	size_t transform_norm_bias;               /* [H] */
-	size_t decoder_bias;                      /* [V] */
+	size_t word, position, type;               /* [V,H] [P,H] [T,H] */
+	size_t norm_weight, norm_bias;             /* [H] */
+	size_t layers, layer_size;                 /* the first layer, and elements of each */
+	size_t pooler_weight, pooler_bias;         /* [H,H] [H]; these and what follows are 0 without their head */
+	size_t transform_weight, transform_bias;   /* [H,H] [H] */
+	size_t transform_norm_weight;              /* [H] */
+	size_t transform_norm_bias;                /* [H] */
+	size_t decoder_bias;                       /* [V] */
 	size_t classifier_weight, classifier_bias; /* [L,H] [L] */
 } net_layout;
 

@@ -1,8 +1,8 @@
 /*
  * net_pass.c - forward and backward through embeddings and layers.
  *
- * Post-LayerNorm: x = norm(x + drop(attention(x))); x = norm(x + drop(feed_forward(x))).  The backward reads like the forward
- * from bottom to top; d is the gradient of what its line in the forward made.
+ * Post-LayerNorm: x = norm(x + drop(attention(x))); x = norm(x + drop(feed_forward(x))).  The backward reads like the
+ * forward from bottom to top; d is the gradient of what its line in the forward made.
  */
 #include <assert.h>
 #include <string.h>
@@ -30,6 +30,8 @@ start(const net *n, const real *parameters, net_activations *a, const net_batch 
 	walk w = {n, parameters, a, batch, pass, net_layout_of(n), batch->N, 0, 0, 0, 0};
 
 	assert(batch->N <= a->max_tokens);
+	for (size_t b = 0; b < batch->B; b++)
+		assert(batch->lengths[b] >= 1 && (size_t) batch->lengths[b] <= a->max_length);
 	w.H = (size_t) c->hidden_size;
 	w.A = (size_t) c->num_attention_heads;
 	w.F = (size_t) c->intermediate_size;
@@ -145,13 +147,13 @@ layer_backward(const walk *w, real *gradients, size_t layer, real *d, bool dx_wa
 	const real *p = w->parameters;
 	real *g = gradients;
 	size_t N = w->N, H = w->H, F = w->F;
-	real *x = a->y, *y = a->y;      /* one after the other */
-	real *dcontext = a->hidden;     /* nobody asks for the last hidden states any more */
+	real *x = a->y, *y = a->y;  /* one after the other */
+	real *dcontext = a->hidden; /* nobody asks for the last hidden states any more */
 	real *e = a->e;
 
 	/* The feed-forward half: d by its sum, e by its input. */
-	layer_norm_backward(d, g + at.norm2_weight, g + at.norm2_bias, d, l->sum2, l->mean2, l->rstd2,
-						p + at.norm2_weight, N, H);
+	layer_norm_backward(d, g + at.norm2_weight, g + at.norm2_bias, d, l->sum2, l->mean2, l->rstd2, p + at.norm2_weight,
+						N, H);
 	memcpy(e, d, N * H * sizeof(real));
 	drop(w, d, (int) layer, 1);
 	attention_value(w, y, layer, NULL);
@@ -169,12 +171,12 @@ layer_backward(const walk *w, real *gradients, size_t layer, real *d, bool dx_wa
 	}
 
 	/* The attention half: e by its sum, d by its input. */
-	layer_norm_backward(e, g + at.norm1_weight, g + at.norm1_bias, e, l->sum1, l->mean1, l->rstd1,
-						p + at.norm1_weight, N, H);
+	layer_norm_backward(e, g + at.norm1_weight, g + at.norm1_bias, e, l->sum1, l->mean1, l->rstd1, p + at.norm1_weight,
+						N, H);
 	memcpy(d, e, N * H * sizeof(real));
 	drop(w, e, (int) layer, 0);
-	linear_backward(dcontext, g + at.projection_weight, g + at.projection_bias, e, l->context,
-					p + at.projection_weight, N, H, H, false);
+	linear_backward(dcontext, g + at.projection_weight, g + at.projection_bias, e, l->context, p + at.projection_weight,
+					N, H, H, false);
 	attention_backward(a->wide, dcontext, l->probs, l->qkv, w->batch->lengths, w->batch->B, w->A, H, a->square);
 	if (layer > 0)
 		layer_value(w, x, layer - 1, NULL);
