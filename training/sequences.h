@@ -17,7 +17,10 @@ typedef struct special_ids
 	const uint8_t *continues; /* [vocab_size] 1: "##", goes on with the word before it */
 } special_ids;
 
-/* Of a vocabulary: special are the role tokens and lines without a token.  special_ids_release frees the two arrays. */
+/*
+ * Of a vocabulary: special are the role tokens, the additional special tokens, and lines without a token.
+ * special_ids_release frees the two arrays.
+ */
 void special_ids_create(special_ids *ids, const mb_tokenizer *tokenizer);
 void special_ids_release(special_ids *ids);
 

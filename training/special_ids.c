@@ -25,11 +25,9 @@ special_ids_create(special_ids *ids, const mb_tokenizer *tokenizer)
 		size_t bytes = 0;
 		const char *token = mb_tokenizer_token(tokenizer, id, &bytes);
 
-		special[id] = token == NULL || bytes == 0;
+		special[id] = token == NULL || bytes == 0 || mb_tokenizer_is_special(tokenizer, id);
 		continues[id] = bytes > 2 && memcmp(token, "##", 2) == 0;
 	}
-	special[ids->cls] = special[ids->sep] = special[ids->mask] = special[ids->pad] = 1;
-	special[mb_tokenizer_unk_id(tokenizer)] = 1;
 }
 
 void

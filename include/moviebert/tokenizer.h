@@ -96,4 +96,7 @@ int32_t mb_tokenizer_sep_id(const mb_tokenizer *tokenizer);
 int32_t mb_tokenizer_pad_id(const mb_tokenizer *tokenizer);
 int32_t mb_tokenizer_mask_id(const mb_tokenizer *tokenizer);
 
+/* Whether id is a role token or one of the additional special tokens. */
+bool mb_tokenizer_is_special(const mb_tokenizer *tokenizer, int32_t id);
+
 #endif

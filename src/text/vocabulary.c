@@ -640,3 +640,14 @@ mb_tokenizer_mask_id(const mb_tokenizer *tokenizer)
 {
 	return (int32_t) vocabulary_of(tokenizer).header->mask_id;
 }
+
+bool
+mb_tokenizer_is_special(const mb_tokenizer *tokenizer, int32_t id)
+{
+	vocabulary v = vocabulary_of(tokenizer);
+
+	for (uint32_t i = 0; i < v.header->n_specials; i++)
+		if ((int64_t) v.specials[i] == id)
+			return true;
+	return false;
+}

@@ -647,16 +647,20 @@ static void
 special_tokens_of_a_vocabulary(void **state)
 {
 	/* Line 6 is empty, and "##" alone is no piece of a word. */
-	static const char vocab[] = "a\n[MASK]\n[SEP]\n##b\n[CLS]\n[UNK]\n\n[PAD]\n##\n[unused1]\n";
-	static const uint8_t is_special[] = {0, 1, 1, 0, 1, 1, 1, 1, 0, 0};
-	static const uint8_t goes_on[] = {0, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+	static const char vocab[] = "a\n[MASK]\n[SEP]\n##b\n[CLS]\n[UNK]\n\n[PAD]\n##\n[unused1]\n##[genre]\n";
+	static const char *const additional[] = {"##[genre]"};
+	static const uint8_t is_special[] = {0, 1, 1, 0, 1, 1, 1, 1, 0, 0, 1};
+	static const uint8_t goes_on[] = {0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1};
 	mb_tokenizer_options options = mb_tokenizer_options_default();
-	packed p = pack(vocab, sizeof(vocab) - 1, &options);
+	packed p;
 	special_ids ids;
 
 	(void) state;
+	options.additional_special_tokens = additional;
+	options.n_additional_special_tokens = 1;
+	p = pack(vocab, sizeof(vocab) - 1, &options);
 	special_ids_create(&ids, &p.tokenizer);
-	assert_int_equal(ids.vocab_size, 10);
+	assert_int_equal(ids.vocab_size, 11);
 	assert_int_equal(ids.cls, 4);
 	assert_int_equal(ids.sep, 2);
 	assert_int_equal(ids.mask, 1);
