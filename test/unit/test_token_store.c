@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "training/memory.h"
+#include "failing_disk.h"
 #include "training/model_source.h"
 #include "training/output_file.h"
 #include "training/text_source.h"
@@ -316,6 +316,65 @@ appears_whole_or_not_at_all(void **state)
 	assert_non_null(strstr(err.message, "could not create"));
 }
 
+/* A store of 3 MB, so that the disk can fail while texts are added, too. */
+static mb_status
+write_large(mb_error *err)
+{
+	token_writer *writer;
+	int32_t ids[1500] = {0};
+	mb_status status = token_store_start(&writer, path, 100000, err);
+	int i;
+
+	assert_int_equal(status, MB_OK);
+	for (i = 0; i < 500 && status == MB_OK; i++)
+		status = token_store_add(writer, ids, 1500, "row", 3, err);
+	if (status == MB_OK)
+		return token_store_finish(writer, err);
+	token_store_abandon(writer);
+	return status;
+}
+
+static void
+disk_fails(void **state)
+{
+	static const size_t rooms[] = {0, 1, 1 << 20, 2000000, 3000000, 3000000 + 4499, 3000000 + 4500 + 135};
+	mb_error err = {0};
+	token_store store;
+	size_t i;
+
+	(void) state;
+	write_store(10, 100);
+	for (i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
+	{
+		mb_status status;
+
+		disk_fills_after(rooms[i]);
+		status = write_large(&err);
+		disk_works();
+		assert_int_equal(status, MB_IO);
+		assert_non_null(strstr(err.message, "could not write"));
+		assert_non_null(strstr(err.detail, "No space left"));
+		assert_false(exists(temporary));
+		check_store(10, 100); /* what was there is there */
+	}
+	fsync_fails();
+	assert_int_equal(write_large(&err), MB_IO);
+	disk_works();
+	assert_false(exists(temporary));
+	check_store(10, 100);
+	disk_fills_after(3000000 + 4500 + 136); /* and not a byte more is needed */
+	check(write_large(&err), &err);
+	disk_works();
+	disk_interrupts();
+	write_store(10, 100);
+	disk_works();
+	check_store(10, 100);
+	check(write_large(&err), &err);
+	check(token_store_open(&store, path, &err), &err);
+	assert_int_equal(store.tokens, 750000);
+	token_store_close(&store);
+}
+
 static void
 text_is_measured(void **state)
 {
@@ -348,7 +407,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trips),         cmocka_unit_test(rows_are_hashed),
 		cmocka_unit_test(layout_is_as_stated), cmocka_unit_test(damaged_files_are_refused),
-		cmocka_unit_test(text_is_measured),    cmocka_unit_test(appears_whole_or_not_at_all)};
+		cmocka_unit_test(text_is_measured),    cmocka_unit_test(appears_whole_or_not_at_all),
+		cmocka_unit_test(disk_fails)};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
