@@ -12,6 +12,7 @@ extern const command_spec command_vocab;
 extern const command_spec command_pretrain;
 extern const command_spec command_finetune;
 extern const command_spec command_evaluate;
+extern const command_spec command_compare;
 extern const command_spec command_report;
 
 #endif

@@ -9,7 +9,8 @@
 
 static const command_spec *const commands[] = {&command_import,   &command_info,     &command_install,
 											   &command_export,   &command_vocab,    &command_pretrain,
-											   &command_finetune, &command_evaluate, &command_report};
+											   &command_finetune, &command_evaluate, &command_compare,
+											   &command_report};
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

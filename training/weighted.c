@@ -8,12 +8,20 @@
 
 #include "memory.h"
 
-/* Pairs in order of falling score.  An entry is row << 2 | last of its score << 1 | label. */
+/* A true pair: its row, and how many pairs have its score or a higher one. */
+typedef struct true_pair
+{
+	uint32_t row;
+	uint32_t end;
+} true_pair;
+
+/* Pairs in order of falling score. */
 typedef struct sorted_pairs
 {
-	uint32_t *entries; /* [n] */
+	uint32_t *rows; /* [n] */
 	size_t n;
-	size_t used; /* up to the last score that a true pair has: what comes after adds nothing */
+	true_pair *truths; /* [n_true] */
+	size_t n_true;
 } sorted_pairs;
 
 /* What a row adds to the figures at one cutoff. */
@@ -77,22 +85,25 @@ by_falling_score(const void *a, const void *b)
 static void
 sort_pairs(sorted_pairs *pairs, scored_pair *items, size_t n)
 {
-	size_t i;
+	size_t i, end = n;
 
 	qsort(items, n, sizeof(scored_pair), by_falling_score);
-	pairs->entries = allocate(n, sizeof(uint32_t));
-	pairs->n = n;
 	for (i = 0; i < n; i++)
+		pairs->n_true += items[i].label;
+	pairs->n = n;
+	pairs->rows = allocate(n, sizeof(uint32_t));
+	pairs->truths = allocate(pairs->n_true, sizeof(true_pair));
+	for (i = n; i-- > 0;)
 	{
-		bool last = i + 1 == n || items[i + 1].score != items[i].score;
-
-		pairs->entries[i] = items[i].row << 2 | (uint32_t) last << 1 | items[i].label;
+		pairs->rows[i] = items[i].row;
+		if (i + 1 < n && items[i + 1].score != items[i].score)
+			end = i + 1;
+		/* From the last to the first, as the loop goes. */
+		if (items[i].label)
+			pairs->truths[--pairs->n_true] = (true_pair){items[i].row, (uint32_t) end};
 	}
-	for (i = n; i > 0 && !items[i - 1].label; i--)
-		;
-	while (i > 0 && i < n && items[i].score == items[i - 1].score)
-		i++;
-	pairs->used = i;
+	for (i = 0; i < n; i++)
+		pairs->n_true += items[i].label;
 }
 
 static void
@@ -183,6 +194,13 @@ weighted_prepare(const float *scores, const uint8_t *labels, const uint8_t *know
 	return rows;
 }
 
+static void
+release_pairs(sorted_pairs *pairs)
+{
+	free(pairs->rows);
+	free(pairs->truths);
+}
+
 void
 weighted_release(weighted_rows *rows)
 {
@@ -191,47 +209,52 @@ weighted_release(weighted_rows *rows)
 	if (rows == NULL)
 		return;
 	for (l = 0; l < rows->n_tags; l++)
-		free(rows->columns[l].entries);
+		release_pairs(&rows->columns[l]);
 	free(rows->columns);
-	free(rows->all.entries);
+	release_pairs(&rows->all);
 	free(rows->decisions);
 	free(rows->rows);
 	free(rows);
 }
 
-/* NAN without a true pair. */
+/*
+ * NAN without a true pair.  ranked [n + 1] is scratch: the weight of the pairs up to each place, which nothing but the
+ * true pairs asks for, so that one loop adds, without a branch, and another, much shorter, divides.
+ */
 static double
-weighted_ap(const sorted_pairs *pairs, const uint32_t *weights)
+weighted_ap(const sorted_pairs *pairs, const uint32_t *weights, uint32_t *ranked)
 {
-	uint64_t ranked = 0, hits = 0, step = 0;
+	size_t used = pairs->n_true > 0 ? pairs->truths[pairs->n_true - 1].end : 0;
+	uint32_t total = 0;
+	uint64_t hits = 0;
 	double sum = 0;
-	size_t i;
+	size_t i, j;
 
-	for (i = 0; i < pairs->used; i++)
+	for (i = 0; i < used; i++)
+		ranked[i + 1] = total += weights[pairs->rows[i]];
+	for (i = 0; i < pairs->n_true; i = j)
 	{
-		uint32_t entry = pairs->entries[i];
-		uint64_t weight = weights[entry >> 2];
+		uint32_t end = pairs->truths[i].end;
+		uint64_t step = 0;
 
-		ranked += weight;
-		step += weight & -(uint64_t) (entry & 1);
-		if ((entry & 2) == 0 || step == 0)
-			continue;
+		for (j = i; j < pairs->n_true && pairs->truths[j].end == end; j++)
+			step += weights[pairs->truths[j].row];
 		hits += step;
-		sum += (double) step * ((double) hits / (double) ranked);
-		step = 0;
+		if (step > 0)
+			sum += (double) step * ((double) hits / (double) ranked[end]);
 	}
 	return hits > 0 ? sum / (double) hits : NAN;
 }
 
 static double
-weighted_macro_ap(const weighted_rows *rows, const uint32_t *weights)
+weighted_macro_ap(const weighted_rows *rows, const uint32_t *weights, uint32_t *ranked)
 {
 	double sum = 0;
 	size_t counted = 0, l;
 
 	for (l = 0; l < rows->n_tags; l++)
 	{
-		double ap = weighted_ap(&rows->columns[l], weights);
+		double ap = weighted_ap(&rows->columns[l], weights, ranked);
 
 		if (isnan(ap))
 			continue;
@@ -249,7 +272,7 @@ tag_is_seen(const weighted_rows *rows, size_t l, const uint32_t *weights)
 	size_t i;
 
 	for (i = 0; i < column->n; i++)
-		if (weights[column->entries[i] >> 2] > 0)
+		if (weights[column->rows[i]] > 0)
 			return true;
 	return false;
 }
@@ -343,22 +366,24 @@ void
 weighted_compute(const weighted_rows *rows, const uint32_t *weights, double *values)
 {
 	size_t n = WEIGHTED_AT + 3 * rows->n_cutoffs, i;
+	uint32_t *ranked = reallocate(NULL, (rows->all.n > rows->n_rows ? rows->all.n : rows->n_rows) + 1, sizeof(uint32_t));
 
 	memset(values, 0, n * sizeof(double));
 	weighted_sums(rows, weights, values);
 	if (wants(rows, WEIGHTED_MACRO_F1))
 		values[WEIGHTED_MACRO_F1] = weighted_macro_f1(rows, weights);
 	if (wants(rows, WEIGHTED_MACRO_AP))
-		values[WEIGHTED_MACRO_AP] = weighted_macro_ap(rows, weights);
+		values[WEIGHTED_MACRO_AP] = weighted_macro_ap(rows, weights, ranked);
 	if (wants(rows, WEIGHTED_MICRO_AP))
 	{
-		double ap = weighted_ap(&rows->all, weights);
+		double ap = weighted_ap(&rows->all, weights, ranked);
 
 		values[WEIGHTED_MICRO_AP] = isnan(ap) ? 0 : ap;
 	}
 	for (i = 0; i < n; i++)
 		if (!wants(rows, i))
 			values[i] = 0;
+	free(ranked);
 }
 
 size_t

@@ -29,7 +29,7 @@ typedef uint32_t weighted_set;
 
 typedef struct weighted_rows weighted_rows;
 
-/* At most 2^29 rows and 2^29 tags.  The arrays are not needed afterwards. */
+/* At most 2^32 - 1 pairs, and so much weight of them in a draw.  The arrays are not needed afterwards. */
 weighted_rows *weighted_prepare(const float *scores, const uint8_t *labels, const uint8_t *known,
 								const float *thresholds, size_t n_rows, size_t n_tags, const metrics_cutoffs *cutoffs,
 								weighted_set wanted);
