@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "card.h"
 #include "report.h"
@@ -75,8 +76,16 @@ static void
 describe_metrics(const json_t *measured, const char *part)
 {
 	const json_t *m = json_object_get(measured, part);
-	const json_t *f1 = json_object_get(m, "at_calibrated_thresholds");
+	const json_t *f1 = json_object_get(m, "at_calibrated_thresholds"), *loss = json_object_get(m, "loss");
+	const json_t *accuracy = json_object_get(m, "accuracy"), *bits = json_object_get(m, "bits_per_character");
+	const json_t *recall = json_object_get(m, "recall_at_1");
 
+	if (accuracy != NULL && loss != NULL)
+		printf("  %-14s loss %.3f, accuracy %.3f, bits per character %.3f\n", part, json_number_value(loss),
+			   json_number_value(accuracy), json_number_value(bits));
+	if (recall != NULL && loss != NULL)
+		printf("  %-14s loss %.3f, the other span found among %lld: %.3f\n", part, json_number_value(loss),
+			   (long long) json_integer_value(json_object_get(m, "among")), json_number_value(recall));
 	if (f1 != NULL)
 		printf("  %-14s micro F1 %.3f, macro F1 %.3f, macro AP %.3f, ECE %.3f\n", part,
 			   json_number_value(json_object_get(f1, "micro_f1")), json_number_value(json_object_get(f1, "macro_f1")),
@@ -103,6 +112,11 @@ describe_card(const json_t *card)
 			   format_count(rows[0], sizeof(rows[0]), json_integer_value(json_object_get(parts, "training"))),
 			   format_count(rows[1], sizeof(rows[1]), json_integer_value(json_object_get(parts, "validation"))),
 			   format_count(rows[2], sizeof(rows[2]), json_integer_value(json_object_get(parts, "test"))));
+	if (json_object_get(training, "objective") != NULL)
+		printf("  pretraining    %s, %lld steps, %s tokens\n",
+			   strcmp(string_of(training, "objective"), "spans") == 0 ? "spans" : "masked words",
+			   (long long) json_integer_value(json_object_get(training, "steps")),
+			   format_count(rows[0], sizeof(rows[0]), json_integer_value(json_object_get(training, "tokens"))));
 	if (json_object_get(training, "l2") != NULL)
 		printf("  head           L2 %g, imbalance %s\n", json_number_value(json_object_get(training, "l2")),
 			   string_of(training, "imbalance"));
