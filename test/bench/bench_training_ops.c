@@ -6,9 +6,9 @@
  * A step is what pretraining does with one shard: forward, masked-LM loss at 15 % of the places, backward, AdamW; with
  * dropout, a vocabulary of 8192, heads of 32 and an intermediate size of 4 HIDDEN.  Matrix products and the kernels are
  * timed one by one, by standing between those who call them and OpenBLAS's cblas_sgemm and the set of kernels; what is
- * left over are copies, gathering and the clock itself.  Times are wall-clock, and those of the fastest of several steps:
- * run it on a core that has nothing else to do.  Prints a JSON object; shares are of the step, GFLOP/s of products beside
- * those of fused multiplications and additions in registers alone.
+ * left over are copies, gathering and the clock itself.  Times are the thread's CPU time, and those of the fastest of
+ * several steps, for the machine may have other things to do.  Prints a JSON object; shares are of the step, GFLOP/s of
+ * products beside those of fused multiplications and additions in registers alone.
  */
 #define _GNU_SOURCE /* RTLD_NEXT */
 #include <dlfcn.h>
@@ -68,22 +68,12 @@ typedef struct measured
 
 static measured current;
 
-/* Wall-clock: CPU time costs a system call, too much around each kernel. */
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
-}
-
 #define TIMED(part, call)                                                                                              \
 	do                                                                                                                 \
 	{                                                                                                                  \
-		double start = seconds();                                                                                      \
+		double start = now();                                                                                      \
 		call;                                                                                                          \
-		current.seconds[part] += seconds() - start;                                                                    \
+		current.seconds[part] += now() - start;                                                                    \
 	} while (0)
 
 static void
@@ -272,7 +262,7 @@ step(bench *b, uint64_t t)
 	const adamw_options adamw = {.beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-6, .weight_decay = 0.01, .clip = 1.0};
 	net_pass pass = {.dropout = 0.1, .dropout_key = t, .freeze = -1};
 	net_loss loss;
-	double start = seconds();
+	double start = now();
 
 	memset(&current, 0, sizeof(current));
 	memset(b->gradients, 0, b->n.n_parameters * sizeof(float));
@@ -281,7 +271,7 @@ step(bench *b, uint64_t t)
 				 1.0 / (double) b->M, &loss);
 	net_backward(&b->n, b->parameters, b->gradients, b->activations, &b->batch, &pass);
 	TIMED(ADAMW, adamw_step(&b->n, b->parameters, b->m, b->v, b->gradients, t, b->rate, &adamw, 1));
-	current.step = seconds() - start;
+	current.step = now() - start;
 	return loss.sum / (double) b->M;
 }
 
