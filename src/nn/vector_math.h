@@ -1,6 +1,6 @@
 /*
- * vector_math.h - the functions that the encoder and its training share, on vectors; included once by each file that has
- * included one of vectors_*.h before, which define
+ * vector_math.h - the functions that the encoder and its training share, on vectors; included once by each file that
+ * has included one of vectors_*.h before, which define
  *
  * - TARGET: the attribute that names the instruction set
  * - W, VF: lanes of a vector, and its type

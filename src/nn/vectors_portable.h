@@ -1,4 +1,4 @@
-/* vectors_portable.h - the vocabulary of vector_math.h in the compilers' portable vectors of four floats (SSE2, NEON, ...). */
+/* vectors_portable.h - the vocabulary of vector_math.h in the compilers' vectors of four floats (SSE2, NEON, ...). */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -71,9 +71,9 @@ static measured current;
 #define TIMED(part, call)                                                                                              \
 	do                                                                                                                 \
 	{                                                                                                                  \
-		double start = now();                                                                                      \
+		double start = now();                                                                                          \
 		call;                                                                                                          \
-		current.seconds[part] += now() - start;                                                                    \
+		current.seconds[part] += now() - start;                                                                        \
 	} while (0)
 
 static void

@@ -1,5 +1,6 @@
 /*
- * float_numbers.h - what the tests of training's float arithmetic share: numbers to compute with, and what is near enough.
+ * float_numbers.h - what the tests of training's float arithmetic share: numbers to compute with, and what is near
+ * enough.
  */
 #ifndef MOVIEBERT_TEST_FLOAT_NUMBERS_H
 #define MOVIEBERT_TEST_FLOAT_NUMBERS_H

@@ -433,8 +433,8 @@ attentions(void **unused)
 	for (size_t s = 0; s < 3; s++)
 	{
 		size_t A = shapes[s].A, H = shapes[s].H, N = 16, size = attention_probs_size(lengths, 4, A);
-		attention_case c = {lengths,           4,           A, H, N, randoms(N * 3 * H, -2, 2), zeros(N * H),
-							zeros(size), randoms(N * H, -1, 1)};
+		attention_case c = {
+			lengths, 4, A, H, N, randoms(N * 3 * H, -2, 2), zeros(N * H), zeros(size), randoms(N * H, -1, 1)};
 		real *dqkv = zeros(N * 3 * H), *scratch = zeros(49);
 
 		assert_int_equal(size, A * (9 + 1 + 49 + 25));
@@ -473,8 +473,16 @@ embeddings(void **unused)
 {
 	static const int32_t ids[] = {2, 4, 4, 3, 2, 3, 2, 0, 4, 3}, lengths[] = {4, 2, 4};
 	size_t H = 7;
-	embedding_case c = {ids, lengths, 3, H, 10, randoms(6 * H, -1, 1), randoms(5 * H, -1, 1), randoms(H, -1, 1),
-						zeros(10 * H), randoms(10 * H, -1, 1)};
+	embedding_case c = {ids,
+						lengths,
+						3,
+						H,
+						10,
+						randoms(6 * H, -1, 1),
+						randoms(5 * H, -1, 1),
+						randoms(H, -1, 1),
+						zeros(10 * H),
+						randoms(10 * H, -1, 1)};
 	real *dword = filled(6 * H, 0.5), *dposition = filled(5 * H, 0.5), *dtype = filled(H, 0.5);
 
 	(void) unused;
@@ -637,8 +645,8 @@ static void
 label_losses(void **unused)
 {
 	static const float positive_weight[] = {1.0f, 2.5f, 0.75f};
-	static const label_loss kinds[] = {{false, 0, 0, 0, NULL},      {false, 0, 0, 0, positive_weight},
-									   {true, 4, 1, 0.05, NULL},    {true, 2, 0, 0.2, positive_weight},
+	static const label_loss kinds[] = {{false, 0, 0, 0, NULL},    {false, 0, 0, 0, positive_weight},
+									   {true, 4, 1, 0.05, NULL},  {true, 2, 0, 0.2, positive_weight},
 									   {true, 3, 0.5, 0.0, NULL}, {true, 0, 0, 0.05, NULL}};
 	uint8_t labels[15], known[15];
 
@@ -660,8 +668,8 @@ label_losses(void **unused)
 			loss = label_loss_backward(d, c.logits, labels, c.known, 5, 3, c.scale, &c.how);
 			assert_near(c.scale * loss, weighted_loss(&c), 1e-12);
 			assert_near(label_loss_backward(NULL, c.logits, labels, c.known, 5, 3, 1.0, &c.how), loss, 0.0);
-			check_gradient(c.how.asymmetric ? "asymmetric loss" : "binary cross entropy", weighted_loss, &c, c.logits, d,
-						   15);
+			check_gradient(c.how.asymmetric ? "asymmetric loss" : "binary cross entropy", weighted_loss, &c, c.logits,
+						   d, 15);
 			for (size_t i = 0; masked && i < 15; i++)
 				if (known[i] == 0)
 					assert_true(d[i] == 0.0);
@@ -746,9 +754,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(linears),     cmocka_unit_test(activations),     cmocka_unit_test(dropouts),
-		cmocka_unit_test(norms),       cmocka_unit_test(normalizes),      cmocka_unit_test(attentions),
-		cmocka_unit_test(embeddings),  cmocka_unit_test(pools),           cmocka_unit_test(cross_entropies),
+		cmocka_unit_test(linears),      cmocka_unit_test(activations), cmocka_unit_test(dropouts),
+		cmocka_unit_test(norms),        cmocka_unit_test(normalizes),  cmocka_unit_test(attentions),
+		cmocka_unit_test(embeddings),   cmocka_unit_test(pools),       cmocka_unit_test(cross_entropies),
 		cmocka_unit_test(label_losses), cmocka_unit_test(pairs),
 	};
 

@@ -1,5 +1,6 @@
 /*
- * test_net_kernels.c - training's kernels, with every set that this CPU can run, against definitions in double precision.
+ * test_net_kernels.c - training's kernels, with every set that this CPU can run, against definitions in double
+ * precision.
  *
  * valgrind and some virtual machines hide instruction sets; what they hide is not tested there.
  */
@@ -135,12 +136,11 @@ static const struct
 	[MB_SILU] = {"silu", silu, silu_slope, 1.5e-7, 2e-7},
 };
 
-/* Both signs of every exponent, denormals included, with random mantissas; many numbers of usual size; the ends; zero. */
+/* Both signs of every exponent, denormals included, with random mantissas; many of usual size; the ends; zero. */
 static float *
 every_exponent(size_t *n)
 {
-	const float ends[] = {0.0f,     -0.0f,        FLT_MAX,       -FLT_MAX, FLT_MIN,
-						  -FLT_MIN, FLT_TRUE_MIN, -FLT_TRUE_MIN, 9.8f,     -9.8f};
+	const float ends[] = {0.0f, -0.0f, FLT_MAX, -FLT_MAX, FLT_MIN, -FLT_MIN, FLT_TRUE_MIN, -FLT_TRUE_MIN, 9.8f, -9.8f};
 	size_t each = slow_machine ? 2 : 50, usual = slow_machine ? 500 : 200000, i = 0;
 	float *x;
 
@@ -283,8 +283,8 @@ softmaxes(const net_kernels *kernels)
 			check(total, 1.0, 2e-6, "sum of softmax of %zu", n);
 			kernels->softmax_backward(dx, y, 1, n, scale);
 			for (size_t i = 0; i < n; i++)
-				check(dx[i], scale * y[i] * (before[i] - sum), 2e-6 * y[i] + 1e-40, "softmax's backward [%zu] of %zu", i,
-					  n);
+				check(dx[i], scale * y[i] * (before[i] - sum), 2e-6 * y[i] + 1e-40, "softmax's backward [%zu] of %zu",
+					  i, n);
 			free(share);
 			free(before);
 			free(dx);
@@ -387,7 +387,8 @@ check_layer_norm(const net_kernels *kernels, size_t n, double center, double spr
 {
 	float *x = randoms(n, center - spread, center + spread), *add = randoms(n, -1.0, 1.0), *sum = copy_floats(x, n);
 	float *weight = randoms(n, -2.0, 2.0), *bias = randoms(n, -1.0, 1.0), *dy = randoms(n, -1.0, 1.0);
-	float *y = copy_floats(x, n), *dx = copy_floats(dy, n), *dweight = randoms(n, 0.5, 0.5), *dbias = randoms(n, 0.25, 0.25);
+	float *y = copy_floats(x, n), *dx = copy_floats(dy, n);
+	float *dweight = randoms(n, 0.5, 0.5), *dbias = randoms(n, 0.25, 0.25);
 	float mean, rstd;
 	double m = 0.0, variance = 0.0, r, g = 0.0, gn = 0.0;
 
@@ -510,12 +511,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_set_is_its_own),
-		cmocka_unit_test(activations_of_each_set),
-		cmocka_unit_test(softmaxes_of_each_set),
-		cmocka_unit_test(cross_entropies_of_each_set),
-		cmocka_unit_test(layer_norms_of_each_set),
-		cmocka_unit_test(column_sums_of_each_set),
+		cmocka_unit_test(each_set_is_its_own),     cmocka_unit_test(activations_of_each_set),
+		cmocka_unit_test(softmaxes_of_each_set),   cmocka_unit_test(cross_entropies_of_each_set),
+		cmocka_unit_test(layer_norms_of_each_set), cmocka_unit_test(column_sums_of_each_set),
 	};
 
 	slow_machine = getenv("MOVIEBERT_SLOW_MACHINE") != NULL;

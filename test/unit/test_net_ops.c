@@ -2,8 +2,8 @@
  * test_net_ops.c - training's operations in float, with every kernel set that this CPU can run, against definitions in
  * double precision.
  *
- * test_net_gradients.c shows in double precision that each backward belongs to its forward; here it is shown that float,
- * and the vectors, compute the same.
+ * test_net_gradients.c shows in double precision that each backward belongs to its forward; here it is shown that
+ * float, and the vectors, compute the same.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -71,6 +71,15 @@ dropouts(void)
 			assert_true(same_bits(z, y, length));
 			free(z);
 		}
+		/* One that draws p itself is kept, within vectors and behind. */
+		for (size_t i = 0; i < 37; i++)
+		{
+			float *z = copy_floats(x, 37);
+
+			dropout(z, 37, rng_uniform(1234 + s, i), 1234 + s);
+			assert_true(z[i] > x[i]);
+			free(z);
+		}
 		/* One that is kept stays what it is. */
 		for (size_t i = 0; i < 20; i++)
 			x[i] = NAN;
@@ -82,7 +91,7 @@ dropouts(void)
 	}
 }
 
-/* ---- linear, attention -------------------------------------------------------------------------------------------------- */
+/* ---- linear, attention ------------------------------------------------------------------------------------------- */
 
 /* A sum of k products in float, in any order, is within k u of the sum of their sizes (Higham 2002, 3.5); u = 2^-24. */
 static double
@@ -276,9 +285,11 @@ static void
 rows_of_norms(void)
 {
 	const size_t N = 5, H = 37;
-	float *x = randoms(N * H, -2, 2), *add = randoms(N * H, -1, 1), *dy = randoms(N * H, -1, 1), *y = randoms(N * H, 9, 9);
-	float *weight = randoms(H, -1, 1), *bias = randoms(H, -1, 1), *mean = randoms(N, 9, 9), *rstd = randoms(N, 9, 9);
-	float *dweight = randoms(H, 0, 0), *dbias = randoms(H, 0, 0), *dx = randoms(N * H, 9, 9), *sum = copy_floats(x, N * H);
+	float *x = randoms(N * H, -2, 2), *add = randoms(N * H, -1, 1), *dy = randoms(N * H, -1, 1);
+	float *y = randoms(N * H, 9, 9), *weight = randoms(H, -1, 1), *bias = randoms(H, -1, 1);
+	float *mean = randoms(N, 9, 9), *rstd = randoms(N, 9, 9);
+	float *dweight = randoms(H, 0, 0), *dbias = randoms(H, 0, 0), *dx = randoms(N * H, 9, 9);
+	float *sum = copy_floats(x, N * H);
 	float *one_dweight = randoms(H, 0, 0), *one_dbias = randoms(H, 0, 0), *one = randoms(H, 9, 9), one_mean, one_rstd;
 
 	layer_norm_forward(y, mean, rstd, sum, add, weight, bias, N, H, 1e-5f);
@@ -367,8 +378,11 @@ pairs(void)
 		loss += 0.5 / (double) B * (log(row) + log(column) - 2.0 * own);
 		for (size_t j = 0; j < B; j++)
 		{
-			ds[i * B + j] += 0.5 / (double) B * (exp(cosine(a + i * H, b + j * H, H) / temperature) / row - (i == j));
-			ds[j * B + i] += 0.5 / (double) B * (exp(cosine(a + j * H, b + i * H, H) / temperature) / column - (i == j));
+			double there = exp(cosine(a + i * H, b + j * H, H) / temperature) / row;
+			double back = exp(cosine(a + j * H, b + i * H, H) / temperature) / column;
+
+			ds[i * B + j] += 0.5 / (double) B * (there - (i == j));
+			ds[j * B + i] += 0.5 / (double) B * (back - (i == j));
 		}
 	}
 	check(info_nce(da, db, a, b, B, H, temperature, scratch, &correct), loss, 1e-5 * loss, "InfoNCE");
@@ -497,10 +511,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(dropouts_of_each_set),      cmocka_unit_test(linears_of_each_set),
-		cmocka_unit_test(attentions_of_each_set),    cmocka_unit_test(rows_of_norms_of_each_set),
-		cmocka_unit_test(normalizes_of_each_set),    cmocka_unit_test(pairs_of_each_set),
-		cmocka_unit_test(embeddings_of_each_set),    cmocka_unit_test(label_losses_of_each_set),
+		cmocka_unit_test(dropouts_of_each_set),   cmocka_unit_test(linears_of_each_set),
+		cmocka_unit_test(attentions_of_each_set), cmocka_unit_test(rows_of_norms_of_each_set),
+		cmocka_unit_test(normalizes_of_each_set), cmocka_unit_test(pairs_of_each_set),
+		cmocka_unit_test(embeddings_of_each_set), cmocka_unit_test(label_losses_of_each_set),
 	};
 
 	slow_machine = getenv("MOVIEBERT_SLOW_MACHINE") != NULL;

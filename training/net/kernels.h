@@ -41,7 +41,7 @@ typedef struct net_kernels
 	/* sum [n] += each column's sum of x [rows,n], row after row */
 	void (*add_columns)(real *sum, const real *x, size_t rows, size_t n);
 
-	/* Elements whose number is at least `threshold` are multiplied, the others are 0; element i's is rng_at(key, i) >> 11. */
+	/* Element i is multiplied where rng_at(key, i) >> 11 is at least the threshold, else it is 0. */
 	void (*dropout)(real *x, size_t n, uint64_t key, uint64_t threshold, real factor);
 } net_kernels;
 

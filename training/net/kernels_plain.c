@@ -157,8 +157,8 @@ cross_entropy(real *x, size_t n, size_t label, real scale, bool grad, bool *corr
 }
 
 static void
-layer_norm_row(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight,
-			   const real *bias, size_t n, real eps)
+layer_norm_row(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight, const real *bias,
+			   size_t n, real eps)
 {
 	double m = 0.0, variance = 0.0, r;
 
@@ -178,8 +178,8 @@ layer_norm_row(real *y, real *mean, real *rstd, real *x, const real *residual, c
 
 /* With n the normalised x, and g = dy weight: dx = rstd (g - mean(g) - n mean(g n)) */
 static void
-layer_norm_backward_row(real *dx, real *dweight, real *dbias, const real *dy, const real *x, real mean,
-						real rstd, const real *weight, size_t n)
+layer_norm_backward_row(real *dx, real *dweight, real *dbias, const real *dy, const real *x, real mean, real rstd,
+						const real *weight, size_t n)
 {
 	double g = 0.0, gn = 0.0;
 
@@ -206,17 +206,20 @@ layer_norm_backward_row(real *dx, real *dweight, real *dbias, const real *dy, co
 }
 
 static void
-layer_norm(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight, const real *bias, size_t rows,
-		   size_t n, real eps)
+layer_norm(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight, const real *bias,
+		   size_t rows, size_t n, real eps)
 {
 	for (size_t i = 0; i < rows; i++)
-		layer_norm_row(y + i * n, mean + i, rstd + i, x + i * n, residual != NULL ? residual + i * n : NULL, weight, bias,
-					   n, eps);
+	{
+		const real *add = residual != NULL ? residual + i * n : NULL;
+
+		layer_norm_row(y + i * n, mean + i, rstd + i, x + i * n, add, weight, bias, n, eps);
+	}
 }
 
 static void
-layer_norm_backward(real *dx, real *dweight, real *dbias, const real *dy, const real *x, const real *mean, const real *rstd,
-					const real *weight, size_t rows, size_t n)
+layer_norm_backward(real *dx, real *dweight, real *dbias, const real *dy, const real *x, const real *mean,
+					const real *rstd, const real *weight, size_t rows, size_t n)
 {
 	for (size_t i = 0; i < rows; i++)
 		layer_norm_backward_row(dx + i * n, dweight, dbias, dy + i * n, x + i * n, mean[i], rstd[i], weight, n);

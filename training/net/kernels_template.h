@@ -1,6 +1,6 @@
 /*
- * kernels_template.h - the body of a set of training's kernels; included once by each kernels_*.c, which includes one of
- * the engine's vectors_*.h, and defines
+ * kernels_template.h - the body of a set of training's kernels; included once by each kernels_*.c, which includes one
+ * of the engine's vectors_*.h, and defines
  *
  * - SET: the net_kernels object
  * - V_SUM, V_LARGEST: of a vector's lanes, in a fixed order; V_LARGEST may lose a NaN
@@ -40,8 +40,8 @@ store_rest(float *x, VF v, size_t n)
 
 /*
  * (x Phi(x))' = Phi(x) + x phi(x).  With s = z/(2 + z), z = |x|/sqrt 2: Phi(-|x|) = exp(-z^2) P(s), where P is our own
- * fit, off by at most 5e-9 before rounding.  Other than the engine's, which keeps the relative accuracy that x Phi(x) of a
- * negative x needs, its rounding errors vanish with s; so the whole is off by less than 1.5e-7.
+ * fit, off by at most 5e-9 before rounding.  The engine's fit keeps the relative accuracy that x Phi(x) of a negative x
+ * needs; of this one the rounding errors vanish with s, so that the whole is off by less than 1.5e-7.
  */
 KERNEL VF
 slope_gelu(VF x, VF dy)
@@ -63,8 +63,8 @@ slope_gelu(VF x, VF dy)
 	for (int i = 5; i >= 0; i--)
 		tail = V_FMA(tail, s, V_SET1(p[i]));
 	tail = V_MUL(tail, bell);
-	return V_MUL(dy, V_FMA(V_MUL(x, V_SET1(0.39894228040143268f)), bell,
-						   V_IF_POSITIVE(x, V_SUB(V_SET1(1.0f), tail), tail)));
+	return V_MUL(
+		dy, V_FMA(V_MUL(x, V_SET1(0.39894228040143268f)), bell, V_IF_POSITIVE(x, V_SUB(V_SET1(1.0f), tail), tail)));
 }
 
 /*
@@ -362,17 +362,20 @@ layer_norm_backward_row(float *dx, float *dweight, float *dbias, const float *dy
 }
 
 TARGET static void
-layer_norm(float *y, float *mean, float *rstd, float *x, const float *residual, const float *weight, const float *bias, size_t rows,
-		   size_t n, float eps)
+layer_norm(float *y, float *mean, float *rstd, float *x, const float *residual, const float *weight, const float *bias,
+		   size_t rows, size_t n, float eps)
 {
 	for (size_t i = 0; i < rows; i++)
-		layer_norm_row(y + i * n, mean + i, rstd + i, x + i * n, residual != NULL ? residual + i * n : NULL, weight, bias,
-					   n, eps);
+	{
+		const float *add = residual != NULL ? residual + i * n : NULL;
+
+		layer_norm_row(y + i * n, mean + i, rstd + i, x + i * n, add, weight, bias, n, eps);
+	}
 }
 
 TARGET static void
-layer_norm_backward(float *dx, float *dweight, float *dbias, const float *dy, const float *x, const float *mean, const float *rstd,
-					const float *weight, size_t rows, size_t n)
+layer_norm_backward(float *dx, float *dweight, float *dbias, const float *dy, const float *x, const float *mean,
+					const float *rstd, const float *weight, size_t rows, size_t n)
 {
 	for (size_t i = 0; i < rows; i++)
 		layer_norm_backward_row(dx + i * n, dweight, dbias, dy + i * n, x + i * n, mean[i], rstd[i], weight, n);
@@ -390,7 +393,7 @@ add_columns(float *sum, const float *x, size_t rows, size_t n)
 	{
 		size_t i = 0;
 
-#define PAIR(load, add, a) add(load(x + (a) * n + i), load(x + ((a) + 1) * n + i))
+#define PAIR(load, add, a) add(load(x + (a) *n + i), load(x + ((a) + 1) * n + i))
 		for (; i + W <= n; i += W)
 		{
 			VF low = V_ADD(PAIR(V_LOAD, V_ADD, 0), PAIR(V_LOAD, V_ADD, 2));
@@ -399,7 +402,7 @@ add_columns(float *sum, const float *x, size_t rows, size_t n)
 			V_STORE(sum + i, V_ADD(V_LOAD(sum + i), V_ADD(low, high)));
 		}
 #undef PAIR
-#define PAIR(a) (x[(a) * n + i] + x[((a) + 1) * n + i])
+#define PAIR(a) (x[(a) *n + i] + x[((a) + 1) * n + i])
 		for (; i < n; i++)
 			sum[i] += (PAIR(0) + PAIR(2)) + (PAIR(4) + PAIR(6));
 #undef PAIR

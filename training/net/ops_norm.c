@@ -8,8 +8,8 @@
 #define SHORTEST 1e-12 /* a vector is not divided by less, as in src/nn */
 
 void
-layer_norm_forward(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight,
-				   const real *bias, size_t N, size_t H, real eps)
+layer_norm_forward(real *y, real *mean, real *rstd, real *x, const real *residual, const real *weight, const real *bias,
+				   size_t N, size_t H, real eps)
 {
 	net_kernels_get()->layer_norm(y, mean, rstd, x, residual, weight, bias, N, H, eps);
 }
