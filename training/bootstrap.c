@@ -119,15 +119,16 @@ bootstrap_acceleration(const jackknife *parts, size_t n_parts)
 	return squares > 0 ? cubes / (6 * pow(squares, 1.5)) : 0;
 }
 
-/* The share of draws below t, those equal counted half. */
+/* The share of draws below t, those equal counted half; equal but for rounding, so that the order of sums does not show. */
 static double
 share_below(const double *sorted, size_t n, double t)
 {
+	double rounding = 1e-12 * fmax(1, fabs(t));
 	size_t below = 0, up_to;
 
-	while (below < n && sorted[below] < t)
+	while (below < n && sorted[below] < t - rounding)
 		below++;
-	for (up_to = below; up_to < n && sorted[up_to] <= t; up_to++)
+	for (up_to = below; up_to < n && sorted[up_to] <= t + rounding; up_to++)
 		;
 	return ((double) below + (double) up_to) / (2.0 * (double) n);
 }

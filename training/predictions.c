@@ -217,7 +217,8 @@ match_tags(const predictions *a, const predictions *b, const char *name_a, const
 		if (only_b != NULL)
 			string_printf(&detail, "%sOnly the second has %s.", only_a != NULL ? "  " : "", only_b);
 		mb_detail(err, "%s", detail.data);
-		mb_hint(err, "Models that are compared are trained for the same tags.");
+		mb_hint(err, "Models that are compared are trained for the same tags; with --validation-query the seed does not move "
+					 "which tags have enough rows.");
 		string_release(&detail);
 	}
 	free(only_a);
