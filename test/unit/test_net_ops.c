@@ -152,6 +152,40 @@ check_linear(size_t N, size_t K, size_t O)
 	free(x);
 }
 
+/* The same bits again, wherever the numbers stand: runs that are taken up again, and workers, rely on it. */
+static void
+check_repeats(size_t N, size_t K, size_t O)
+{
+	float *x = randoms(N * K, -1, 1), *W = randoms(O * K, -1, 1), *dy = randoms(N * O, -1, 1);
+	float *first[4] = {randoms(N * O, 9, 9), randoms(N * K, 9, 9), randoms(O * K, 0, 0), randoms(O, 0, 0)};
+
+	linear_forward(first[0], x, W, NULL, N, K, O);
+	linear_backward(first[1], first[2], first[3], dy, x, W, N, K, O, false);
+	for (size_t shift = 1; shift < 16; shift += 2)
+	{
+		float *from = randoms(N * K + O * K + N * O + shift, 0, 0),
+			  *to = randoms(N * O + N * K + O * K + O + shift, 0, 0);
+		float *moved_x = from + shift, *moved_W = moved_x + N * K, *moved_dy = moved_W + O * K;
+		float *again[4] = {to + shift, to + shift + N * O, to + shift + N * O + N * K,
+						   to + shift + N * O + N * K + O * K};
+
+		memcpy(moved_x, x, N * K * sizeof(float));
+		memcpy(moved_W, W, O * K * sizeof(float));
+		memcpy(moved_dy, dy, N * O * sizeof(float));
+		linear_forward(again[0], moved_x, moved_W, NULL, N, K, O);
+		linear_backward(again[1], again[2], again[3], moved_dy, moved_x, moved_W, N, K, O, false);
+		assert_true(same_bits(again[0], first[0], N * O) && same_bits(again[1], first[1], N * K));
+		assert_true(same_bits(again[2], first[2], O * K) && same_bits(again[3], first[3], O));
+		free(to);
+		free(from);
+	}
+	for (size_t i = 0; i < 4; i++)
+		free(first[i]);
+	free(dy);
+	free(W);
+	free(x);
+}
+
 static void
 linears(void)
 {
@@ -160,6 +194,8 @@ linears(void)
 		size_t N = random_size(1, 40), K = random_size(1, 70), O = random_size(1, 50);
 
 		check_linear(N, K, O);
+		if (i % 4 == 0)
+			check_repeats(N, K, O);
 	}
 }
 
