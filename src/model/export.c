@@ -21,13 +21,79 @@
 
 /* ---- config.json ------------------------------------------------------------------------------------------------- */
 
-/* The config as it came, unless the model is another class now, or the config does not say what transformers must know.
+static const char *
+problem_type_of(mb_problem problem)
+{
+	switch (problem)
+	{
+		case MB_MULTI_LABEL:
+			return "multi_label_classification";
+		case MB_SINGLE_LABEL:
+			return "single_label_classification";
+		default:
+			return "regression";
+	}
+}
+
+/* Whether config.json as it came has a classifier's tags for labels, and its problem: as import_head.c reads them. */
+static bool
+config_has_labels(const json_t *config, const mb_model *model)
+{
+	const json_t *labels = json_object_get(config, "id2label");
+	const char *type = json_string_value(json_object_get(config, "problem_type"));
+	size_t n = (size_t) model->pipeline.num_labels;
+
+	if (type == NULL)
+		type = problem_type_of(n == 1 ? MB_REGRESSION : MB_SINGLE_LABEL);
+	if (strcmp(type, problem_type_of(model->pipeline.problem)) != 0)
+		return false;
+	if (json_object_size(labels) > 0 && json_object_size(labels) != n)
+		return false;
+	if (json_object_size(labels) == 0 && n != 2 && (size_t) json_integer_value(json_object_get(config, "num_labels")) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+	{
+		char key[24], name[32];
+		const char *label = name;
+
+		snprintf(key, sizeof(key), "%zu", i);
+		snprintf(name, sizeof(name), "LABEL_%zu", i);
+		if (json_object_size(labels) > 0)
+			label = json_string_value(json_object_get(labels, key));
+		if (label == NULL || strcmp(label, model->tags[i].name) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+set_labels(json_t *config, const mb_model *model)
+{
+	json_t *names = json_object(), *ids = json_object();
+
+	for (int32_t i = 0; i < model->pipeline.num_labels; i++)
+	{
+		char key[16];
+
+		snprintf(key, sizeof(key), "%d", i);
+		json_object_set_new(names, key, json_string(model->tags[i].name));
+		json_object_set_new(ids, model->tags[i].name, json_integer(i));
+	}
+	json_object_set_new(config, "id2label", names);
+	json_object_set_new(config, "label2id", ids);
+	json_object_set_new(config, "problem_type", json_string(problem_type_of(model->pipeline.problem)));
+}
+
+/*
+ * The config as it came, unless the model is of another class or has other labels now, or the config does not say what
+ * transformers must know.
  */
 static void
 write_config(export_folder *folder, const mb_model *model)
 {
 	static const char *const label_keys[] = {"id2label", "label2id", "num_labels", "problem_type"};
-	json_t *config = NULL, *architectures, *type;
+	bool classifier = strcmp(model->architecture, "BertForSequenceClassification") == 0;
+	json_t *config = NULL;
 	const char *saved_as;
 
 	if (folder->status == MB_OK)
@@ -35,21 +101,21 @@ write_config(export_folder *folder, const mb_model *model)
 									   "metadata moviebert.config", folder->err);
 	if (folder->status != MB_OK)
 		return;
-	architectures = json_object_get(config, "architectures");
-	type = json_object_get(config, "model_type");
-	saved_as = json_string_value(json_array_get(architectures, 0));
-	if (json_is_string(type) && saved_as != NULL && strcmp(saved_as, model->architecture) == 0)
+	saved_as = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+	if (json_is_string(json_object_get(config, "model_type")) && saved_as != NULL &&
+		strcmp(saved_as, model->architecture) == 0 && (!classifier || config_has_labels(config, model)))
 	{
 		export_text(folder, "config.json", model->config_json);
 		json_decref(config);
 		return;
 	}
-	if (!json_is_string(type))
+	if (!json_is_string(json_object_get(config, "model_type")))
 		json_object_set_new(config, "model_type", json_string("bert"));
 	json_object_set_new(config, "architectures", json_pack("[s]", model->architecture));
-	if (strcmp(model->architecture, "BertForSequenceClassification") != 0)
-		for (size_t i = 0; i < sizeof(label_keys) / sizeof(label_keys[0]); i++)
-			json_object_del(config, label_keys[i]);
+	for (size_t i = 0; i < sizeof(label_keys) / sizeof(label_keys[0]); i++)
+		json_object_del(config, label_keys[i]);
+	if (classifier)
+		set_labels(config, model);
 	export_json(folder, "config.json", config);
 }
 

@@ -7,6 +7,10 @@ For each folder, and for variants made of it with transformers:
   encode   SentenceTransformer of the export = of the original: equal
   ours     moviebert's vectors - SentenceTransformer's of the export, computed in float64: at most 1e-5
   scores   moviebert's scores - the class's, or the tagger's, through sigmoid or softmax, in float64: at most 1e-5
+and for models from scratch, as the tool's training writes them:
+  config   config.json of the export loads as BertConfig's own, with the class and the labels that it should have
+  missing  weights that the class lacks or does not know (the decoder is tied)
+  losses   the training network's cross entropy - BertForMaskedLM's in float64, relative, for each text: at most 1e-5
 """
 import json
 import os
@@ -46,10 +50,10 @@ def run(*args):
     return subprocess.run([str(a) for a in args], check=True, capture_output=True, cwd=ROOT)
 
 
-def build_embed(folder):
-    program = folder / "embed"
-    run("cc", "-std=c17", "-D_POSIX_C_SOURCE=200809L", "-O2", "-Iinclude", "test/peers/embed.c", "build/libmoviebert.a", "-lutf8proc", "-ljansson",
-        "-lm", "-o", program)
+def build(name, folder, *libraries):
+    program = folder / name
+    run("cc", "-std=c17", "-D_POSIX_C_SOURCE=200809L", "-O2", "-Iinclude", f"test/peers/{name}.c", *libraries, "build/libmoviebert.a", "-lutf8proc",
+        "-ljansson", "-lopenblas", "-lm", "-lpthread", "-o", program)
     return program
 
 
@@ -90,13 +94,13 @@ class Checks:
         self.failed = 0
 
     def note(self, name, values):
-        bad = [k for k, v in values.items() if not v <= (LIMIT if k in ("ours", "scores") else 0)]
+        bad = [k for k, v in values.items() if not v <= (LIMIT if k in ("ours", "scores", "losses") else 0)]
         self.failed += len(bad)
         print(f"{name:34}", " ".join(f"{k} {v:.1e}" for k, v in values.items()), "FAILED: " + ", ".join(bad) if bad else "", flush=True)
 
 
 def difference(a, b):
-    return max(float(numpy.abs(x - y).max()) if x.shape == y.shape else numpy.inf for x, y in zip(a, b, strict=True))
+    return max(float(numpy.abs(x - y).max(initial=0)) if x.shape == y.shape else numpy.inf for x, y in zip(a, b, strict=True))
 
 
 def check(checks, name, folder, work, program):
@@ -159,6 +163,49 @@ def check_tagger(checks, name, model, work, program):
     checks.note(name + " with tags", values)
 
 
+def unknown_weights(cls, folder):
+    _, info = cls.from_pretrained(str(folder), output_loading_info=True)
+    return float(sum(len(info[key]) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")))
+
+
+def check_trained(checks, work, program, trained):
+    """A masked-LM model and a multi-label classifier from scratch."""
+    vocab = ROOT / "test/golden/checkpoints/bert-model/vocab.txt"
+    labels = ["horror", "film d'été", "love"]
+    for name, cls in (("masked-lm", BertForMaskedLM), ("classifier", BertForSequenceClassification)):
+        model, exported, again = (work / f"trained-{name}{end}" for end in (".safetensors", "-hf", "-again"))
+        run(trained, name, vocab, model)
+        run(TOOL, "export", model, "-o", exported)
+        run(TOOL, "import", exported, "-o", again, "--long-text=truncate")
+        with safe_open(str(model), "np") as file:
+            said = json.loads(file.metadata()["moviebert.config"])
+        config = BertConfig.from_pretrained(str(exported))
+        own = BertConfig(**{key: value for key, value in said.items() if key not in ("architectures", "model_type")})
+        if name == "classifier":
+            own.id2label, own.label2id, own.problem_type = dict(enumerate(labels)), {l: i for i, l in enumerate(labels)}, "multi_label_classification"
+        ours_, theirs_ = own.to_dict(), config.to_dict()
+        values = {"config": float(sum(theirs_[key] != ours_[key] for key in ours_ if key not in ("architectures", "dtype", "torch_dtype")))}
+        values["config"] += float(config.architectures != [cls.__name__])
+        values["missing"] = unknown_weights(cls, exported)
+        tokenizer = AutoTokenizer.from_pretrained(str(exported))
+        ids = [tokenizer(t, truncation=True, max_length=128)["input_ids"] for t in TEXTS]
+        vectors, scores = ours(program, model, TEXTS)
+        values["ours"] = difference([encode(exported, TEXTS)], [vectors])
+        values["again"] = difference(ours(program, again, TEXTS), (vectors, scores))
+        logits = [row[0][0] for row in outputs(exported, cls, ids)]
+        if name == "classifier":
+            values["scores"] = difference([activation(numpy.stack(logits), "multi_label")], [scores])
+        else:
+            random = numpy.random.RandomState(1)
+            wanted = [random.randint(0, config.vocab_size, len(row)) for row in ids]
+            data = b"".join(struct.pack(f"<i{2 * len(row)}i", len(row), *row, *label) for row, label in zip(ids, wanted))
+            losses = numpy.frombuffer(subprocess.run([str(trained), "losses", str(model)], input=data, check=True, capture_output=True).stdout)
+            reference = numpy.array([float(torch.nn.functional.cross_entropy(torch.tensor(rows), torch.tensor(label), reduction="sum"))
+                                     for rows, label in zip(logits, wanted)])
+            values["losses"] = difference([losses / reference], [numpy.ones(len(TEXTS))])
+        checks.note("trained " + name, values)
+
+
 def variants(folder, work):
     """What else a checkpoint's encoder is found in."""
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
@@ -187,7 +234,8 @@ def main():
     print("torch", torch.__version__, "transformers", transformers.__version__)
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
-        program = build_embed(work)
+        program = build("embed", work)
+        check_trained(checks, work, program, build("trained", work, "build/libtool.a"))
         for config in sorted((ROOT / "test/golden/checkpoints").glob("*/modules.json")) + sorted((ROOT / "test/golden/checkpoints").glob("*/config.json")):
             folder = config.parent
             if config.name == "config.json" and (folder / "modules.json").exists():

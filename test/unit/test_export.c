@@ -366,6 +366,118 @@ test_old_config(void **state)
 	remove_folder(folder);
 }
 
+/* ---- trained models ---------------------------------------------------------------------------------------------- */
+
+#define MAX_TENSORS 64
+
+/* folder/base with three other tags on its pooler, as finetune writes a classifier -> folder/classifier. */
+static void
+train_classifier(const char *folder)
+{
+	static const mb_tag tags[] = {{"horror", 0.25f, 31}, {"film d'\xc3\xa9t\xc3\xa9", 0.5f, 12}, {"love", NAN, -1}};
+	float weight[3 * 20], bias[3] = {-1.5f, 0.25f, 0.0f};
+	mb_tensor tensors[MAX_TENSORS];
+	mb_model_parts parts;
+	mb_model *base;
+	mb_error err;
+
+	for (int i = 0; i < 60; i++)
+		weight[i] = (float) i / 7.0f - 2.0f;
+	must(mb_model_open_file(&base, in_folder(folder, "base"), &err), &err);
+	assert_int_equal(base->config.hidden_size, 20);
+	parts = mb_model_parts_of(base);
+	parts.tensors = tensors;
+	for (size_t i = 0; i < mb_safetensors_count(base->tensors) && parts.n_tensors < MAX_TENSORS - 2; i++)
+	{
+		const mb_tensor *tensor = mb_safetensors_at(base->tensors, i);
+
+		if (strncmp(tensor->name, "classifier.", 11) != 0 && strncmp(tensor->name, "cls.", 4) != 0)
+			tensors[parts.n_tensors++] = *tensor;
+	}
+	tensors[parts.n_tensors++] = (mb_tensor){"classifier.weight", MB_F32, 2, {3, 20}, weight, sizeof(weight)};
+	tensors[parts.n_tensors++] = (mb_tensor){"classifier.bias", MB_F32, 1, {3}, bias, sizeof(bias)};
+	parts.kind = "classifier";
+	parts.pipeline.pooling = MB_POOL_POOLER;
+	parts.pipeline.normalize = false;
+	parts.pipeline.problem = MB_MULTI_LABEL;
+	parts.pipeline.num_labels = 3;
+	parts.tags = tags;
+	must(mb_model_write(&parts, in_folder(folder, "classifier"), &err), &err);
+	mb_model_close(base);
+}
+
+/* Whatever the base was saved as, and whatever labels it had. */
+static void
+test_trained_classifier(void **state)
+{
+	static const char *const bases[] = {"bert-model", "single-label", "multi-label", "regression", "prefixed"};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++)
+	{
+		char *folder = new_folder();
+		mb_model *model;
+		mb_error err;
+
+		import_golden(bases[i], folder, "base");
+		train_classifier(folder);
+		there_and_back(folder, "classifier", false);
+		assert_string_equal(exported_member(folder, "config.json", "architectures"),
+							"[\"BertForSequenceClassification\"]");
+		assert_string_equal(exported_member(folder, "config.json", "problem_type"), "\"multi_label_classification\"");
+		assert_string_equal(exported_member(folder, "config.json", "id2label"),
+							"{\"0\": \"horror\", \"1\": \"film d'\xc3\xa9t\xc3\xa9\", \"2\": \"love\"}");
+		assert_string_equal(exported_member(folder, "config.json", "label2id"),
+							"{\"horror\": 0, \"film d'\xc3\xa9t\xc3\xa9\": 1, \"love\": 2}");
+		assert_string_equal(exported_member(folder, "config.json", "num_labels"), "");
+		must(mb_model_open_file(&model, in_folder(folder, "again"), &err), &err);
+		assert_string_equal(model->kind, "classifier");
+		assert_int_equal(model->pipeline.problem, MB_MULTI_LABEL);
+		assert_string_equal(model->tags[1].name, "film d'\xc3\xa9t\xc3\xa9");
+		assert_true(model->tags[0].threshold == 0.25f);
+		assert_int_equal(model->tags[0].support, 31);
+		mb_model_close(model);
+		remove_folder(folder);
+	}
+}
+
+/* A masked-LM head trained on an encoder: BertForMaskedLM now, though its config says BertModel. */
+static void
+test_trained_masked_lm(void **state)
+{
+	float bias[123] = {0}, weight[20 * 20] = {0}, ones[20], zeros[20] = {0};
+	mb_tensor tensors[MAX_TENSORS];
+	char *folder = new_folder();
+	mb_model_parts parts;
+	mb_model *base;
+	mb_error err;
+	size_t n = 0;
+	int64_t vocabulary;
+
+	(void) state;
+	for (int i = 0; i < 20; i++)
+		ones[i] = 1.0f;
+	import_golden("sentence-mean", folder, "base");
+	must(mb_model_open_file(&base, in_folder(folder, "base"), &err), &err);
+	vocabulary = base->config.vocab_size;
+	assert_true(vocabulary <= 123 && base->config.hidden_size == 20);
+	for (; n < mb_safetensors_count(base->tensors); n++)
+		tensors[n] = *mb_safetensors_at(base->tensors, n);
+	tensors[n++] = (mb_tensor){"cls.predictions.bias", MB_F32, 1, {vocabulary}, bias, (size_t) vocabulary * 4};
+	tensors[n++] = (mb_tensor){"cls.predictions.transform.dense.weight", MB_F32, 2, {20, 20}, weight, sizeof(weight)};
+	tensors[n++] = (mb_tensor){"cls.predictions.transform.dense.bias", MB_F32, 1, {20}, zeros, sizeof(zeros)};
+	tensors[n++] = (mb_tensor){"cls.predictions.transform.LayerNorm.weight", MB_F32, 1, {20}, ones, sizeof(ones)};
+	tensors[n++] = (mb_tensor){"cls.predictions.transform.LayerNorm.bias", MB_F32, 1, {20}, zeros, sizeof(zeros)};
+	parts = mb_model_parts_of(base);
+	parts.tensors = tensors;
+	parts.n_tensors = n;
+	must(mb_model_write(&parts, in_folder(folder, "trained"), &err), &err);
+	mb_model_close(base);
+	there_and_back(folder, "trained", false);
+	assert_string_equal(exported_member(folder, "config.json", "architectures"), "[\"BertForMaskedLM\"]");
+	remove_folder(folder);
+}
+
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -441,6 +553,8 @@ main(void)
 		cmocka_unit_test(test_own_file),
 		cmocka_unit_test(test_prompts),
 		cmocka_unit_test(test_old_config),
+		cmocka_unit_test(test_trained_classifier),
+		cmocka_unit_test(test_trained_masked_lm),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_full_disk),
 	};
