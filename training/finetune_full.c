@@ -19,6 +19,7 @@
 #include "head.h"
 #include "interrupt.h"
 #include "memory.h"
+#include "output_file.h"
 #include "progress.h"
 #include "report.h"
 #include "report_data.h"
@@ -34,6 +35,9 @@
 
 /* The probe's path from strong to weak regularisation ends after so many steps for the worse. */
 #define PROBE_PATIENCE 2
+
+/* Training rows that the probe is fitted to at most: more would be hours of embedding for a start hardly better. */
+#define PROBE_ROWS 50000
 
 /* How far the engine's vectors may be from the network's that made them, with the same weights. */
 #define ENGINE_TOLERANCE 1e-3
@@ -54,8 +58,7 @@ typedef struct full_run
 	bool fresh_pooler;
 	token_store store;
 	text_windows windows;
-	float *features; /* [rows, H] frozen vectors */
-	features_stats feature_stats;
+	float *original; /* [rows, H] frozen vectors of length 1, for --keep-similarity */
 	fit_result probe;
 	metrics probe_validation, probe_test;
 	net net;
@@ -225,6 +228,33 @@ head_scores(const fit_rows *rows, const fit_result *fit, size_t H, size_t L)
 	return scores;
 }
 
+/*
+ * The rows of all parts but the training part, and so many of that, evenly taken; sharing all but their list, which is the
+ * caller's to free.
+ */
+static tagged_rows
+some_rows(const full_run *run, size_t training)
+{
+	const tagged_rows *rows = &run->data.rows;
+	size_t n = run->n_part[PART_TRAINING], seen = 0, i;
+	tagged_rows view = *rows;
+
+	view.rows = allocate(rows->n, sizeof(tagged_row));
+	for (i = 0, view.n = 0; i < rows->n; i++)
+	{
+		bool taken = true;
+
+		if (rows->rows[i].part == PART_TRAINING)
+		{
+			taken = training >= n || (seen + 1) * training / n > seen * training / n;
+			seen++;
+		}
+		if (taken)
+			view.rows[view.n++] = rows->rows[i];
+	}
+	return view;
+}
+
 static void
 measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_t L)
 {
@@ -250,17 +280,32 @@ fit_probe(full_run *run, mb_error *err)
 												   : run_folder_file(run->options->folder, VECTORS_CACHE);
 	const features_options how = {cache, run->request->n_threads, run->request->silent};
 	fit_options fitting = run->request->fit;
+	bool keep = run->options->keep_similarity > 0;
+	tagged_rows view = some_rows(run, keep ? run->n_part[PART_TRAINING] : PROBE_ROWS);
+	float *features = NULL;
+	features_stats stats;
 	fit_rows parts[N_PARTS];
 	progress bar;
 	int p;
-	mb_status status =
-		features_compute(run->from, &run->data.rows, &how, &run->features, &run->feature_stats, err);
+	mb_status status = features_compute(run->from, &view, &how, &features, &stats, err);
 
 	free(cache);
 	if (status != MB_OK)
+	{
+		free(view.rows);
 		return status;
+	}
 	for (p = 0; p < N_PARTS; p++)
-		labels_gather(&parts[p], &run->data.rows, &run->data.labels, run->features, H, (row_part) p, false);
+		labels_gather(&parts[p], &view, &run->data.labels, features, H, (row_part) p, false);
+	free(view.rows);
+	if (keep)
+	{
+		run->original = features;
+		for (i = 0; i < run->data.rows.n; i++)
+			mb_normalize(features + i * H, H);
+	}
+	else
+		free(features);
 	/* Both ways of weighing take twice the time; a start need not be the best head. */
 	if (fitting.imbalance == IMBALANCE_AUTO)
 		fitting.imbalance = IMBALANCE_NONE;
@@ -307,16 +352,6 @@ start_classifier(full_run *run)
 												 : run->probe.bias[i];
 }
 
-/* Vectors of length 1, for --keep-similarity; they are the features where the model normalises. */
-static void
-normalize_features(full_run *run)
-{
-	size_t H = (size_t) run->base.model->config.hidden_size, i;
-
-	for (i = 0; i < run->data.rows.n; i++)
-		mb_normalize(run->features + i * H, H);
-}
-
 /* ---- the run --------------------------------------------------------------------------------------------------------- */
 
 static const char *
@@ -346,9 +381,7 @@ prepare(full_run *run)
 						.positive_weight = run->positive_weight,
 						.pipeline = run->pipeline};
 
-	if (o->keep_similarity > 0)
-		normalize_features(run);
-	run->task = finetune_task_create(&run->net, &how, &run->data.rows, &run->data.labels, &run->windows, run->features);
+	run->task = finetune_task_create(&run->net, &how, &run->data.rows, &run->data.labels, &run->windows, run->original);
 	run->running = finetune_task_of(run->task);
 	run->rates = allocate(run->net.n_tensors, sizeof(double));
 	finetune_rates(run->rates, &run->net, run->freeze, o->layer_decay, o->head_rate);
@@ -449,27 +482,15 @@ report_plan(full_run *run, mb_error *err)
 				format_count(tokens, sizeof(tokens), (long long) needed),
 				needed * run->running.flops_per_token(run->running.arg),
 				format_bytes(bytes, sizeof(bytes),
-							 (double) training_bytes(&run->net, &run->how) +
-								 (double) run->data.rows.n * (double) run->base.model->config.hidden_size * 4));
+							 (double) training_bytes(&run->net, &run->how) + (double) run->data.rows.texts_used +
+								 (run->original != NULL ? (double) run->data.rows.n *
+															  (double) run->base.model->config.hidden_size * 4
+														: 0)));
 	report_note("  at the measured %.0f tokens/s it takes some %s, less if it stops early", per_second, finish);
 	return MB_OK;
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
-
-/* The rows of the parts that are measured, sharing all but their list. */
-static tagged_rows
-measured_rows(const full_run *run)
-{
-	tagged_rows view = run->data.rows;
-	size_t i;
-
-	view.rows = allocate(run->data.rows.n, sizeof(tagged_row));
-	for (i = 0, view.n = 0; i < run->data.rows.n; i++)
-		if (run->data.rows.rows[i].part != PART_TRAINING)
-			view.rows[view.n++] = run->data.rows.rows[i];
-	return view;
-}
 
 /* The largest difference between the engine's vectors and the network's, of validation rows. */
 static mb_status
@@ -630,7 +651,7 @@ finish(full_run *run, mb_error *err)
 
 	if (status != MB_OK)
 		return status;
-	view = measured_rows(run);
+	view = some_rows(run, 0);
 	status = features_compute(&run->encoder, &view, &how, &features, &stats, err);
 	if (status != MB_OK)
 	{
@@ -727,6 +748,9 @@ train(full_run *run, const char *server, mb_error *err)
 	if (status == MB_OK)
 		status = training_run(&run->net, run->parameters, run->options->folder, resume, &run->running, &run->how,
 							  &run->trained, err);
+	if (status == MB_OK && run->trained.best_step == 0)
+		report_warning("no step was better on the validation part than the start, which is what is written: more rows, "
+					   "another --rate or fewer frozen layers may help");
 	return status == MB_OK ? finish(run, err) : status;
 }
 
@@ -736,7 +760,7 @@ release(full_run *run)
 	finetune_task_destroy(run->task);
 	token_store_close(&run->store);
 	free(run->identity);
-	free(run->features);
+	free(run->original);
 	free(run->positive_weight);
 	free(run->rates);
 	free(run->parameters);
@@ -803,9 +827,12 @@ finetune_full(const finetune_request *request, const full_options *options, cons
 	mb_error err = {0};
 	char server[32];
 	int code = TOOL_OK;
-	mb_status status = model_path != NULL ? model_source_open_file(&run.base, model_path, &err) : MB_OK;
+	/* What can be known to fail is found before the database is asked for anything. */
+	mb_status status = output_file_check(output, &err);
 
 	run.store.fd = -1;
+	if (status == MB_OK && model_path != NULL)
+		status = model_source_open_file(&run.base, model_path, &err);
 	if (status == MB_OK)
 		status = run_folder_open(options->folder, options->opening, &err);
 	if (status != MB_OK)

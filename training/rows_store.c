@@ -1,9 +1,12 @@
 /* rows_store.c - tagged_rows to a file and back. */
 #include "rows_store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "memory.h"
 #include "model_source.h"
@@ -27,50 +30,90 @@ enum
 	N_NUMBERS
 };
 
-static void
-add_names(string_buffer *out, const dictionary *names)
+/* The file being written: beside its place, hashed as it goes. */
+typedef struct store_writer
 {
+	const char *path;
+	int fd;
+	sha256 *hash;
+	mb_status status;
+	mb_error *err;
+} store_writer;
+
+static void
+add_bytes(store_writer *to, const void *data, size_t size)
+{
+	if (to->status != MB_OK || size == 0)
+		return;
+	sha256_add(to->hash, data, size);
+	to->status = write_all(to->fd, data, size, to->path, to->err);
+}
+
+static void
+add_names(store_writer *to, const dictionary *names)
+{
+	string_buffer all = {0};
 	size_t i;
 
 	for (i = 0; i < names->n; i++)
-		string_add(out, names->names[i], strlen(names->names[i]) + 1);
+		string_add(&all, names->names[i], strlen(names->names[i]) + 1);
+	add_bytes(to, all.data, all.size);
+	string_release(&all);
 }
 
 static void
-add_bytes(string_buffer *out, const void *data, size_t size)
-{
-	if (size > 0)
-		string_add(out, data, size);
-}
-
-mb_status
-rows_store_write(const char *path, const tagged_rows *rows, const row_counts counts[N_PARTS], mb_error *err)
+add_rows(store_writer *to, const tagged_rows *rows, const row_counts counts[N_PARTS])
 {
 	const uint64_t numbers[N_NUMBERS] = {
 		[SIZE_ROW] = sizeof(tagged_row),   [SIZE_COUNTS] = sizeof(row_counts),      [SIZE_SCOPE] = sizeof(tag_scope),
 		[N_ROWS] = rows->n,                [N_TEXT_BYTES] = rows->texts_used,       [N_TAG_IDS] = rows->tags_used,
 		[N_TAGS] = rows->tags.n,           [N_SCOPES] = rows->scope_texts.n,        [N_SCOPE_NAMES] = rows->scope_names_used,
 		[N_SCOPE_WORDS] = rows->scope_words.n};
-	unsigned char digest[SHA256_BYTES];
-	string_buffer out = {0};
-	mb_status status;
 
-	add_bytes(&out, MAGIC, 8);
-	add_bytes(&out, numbers, sizeof(numbers));
-	add_bytes(&out, counts, N_PARTS * sizeof(row_counts));
-	add_bytes(&out, rows->rows, rows->n * sizeof(tagged_row));
-	add_bytes(&out, rows->scopes, rows->scope_texts.n * sizeof(tag_scope));
-	add_bytes(&out, rows->tag_ids, rows->tags_used * sizeof(int32_t));
-	add_bytes(&out, rows->scope_names, rows->scope_names_used * sizeof(int32_t));
-	add_bytes(&out, rows->texts, rows->texts_used);
-	add_names(&out, &rows->tags);
-	add_names(&out, &rows->scope_texts);
-	add_names(&out, &rows->scope_words);
-	sha256_of(out.data, out.size, digest);
-	add_bytes(&out, digest, sizeof(digest));
-	status = output_file_write(path, out.data, out.size, err);
-	string_release(&out);
-	return status;
+	add_bytes(to, MAGIC, 8);
+	add_bytes(to, numbers, sizeof(numbers));
+	add_bytes(to, counts, N_PARTS * sizeof(row_counts));
+	add_bytes(to, rows->rows, rows->n * sizeof(tagged_row));
+	add_bytes(to, rows->scopes, rows->scope_texts.n * sizeof(tag_scope));
+	add_bytes(to, rows->tag_ids, rows->tags_used * sizeof(int32_t));
+	add_bytes(to, rows->scope_names, rows->scope_names_used * sizeof(int32_t));
+	add_bytes(to, rows->texts, rows->texts_used);
+	add_names(to, &rows->tags);
+	add_names(to, &rows->scope_texts);
+	add_names(to, &rows->scope_words);
+}
+
+mb_status
+rows_store_write(const char *path, const tagged_rows *rows, const row_counts counts[N_PARTS], mb_error *err)
+{
+	string_buffer temporary = {0};
+	unsigned char digest[SHA256_BYTES];
+	store_writer to = {.path = path, .status = MB_OK, .err = err};
+
+	string_printf(&temporary, "%s.tmp", path);
+	/* As output_file_write does. */
+	unlink(temporary.data);
+	to.fd = open(temporary.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (to.fd < 0)
+	{
+		string_release(&temporary);
+		return mb_fail_system(err, errno, "could not write \"%.250s\"", path);
+	}
+	to.hash = sha256_start();
+	add_rows(&to, rows, counts);
+	sha256_finish(to.hash, digest);
+	if (to.status == MB_OK)
+		to.status = write_all(to.fd, digest, sizeof(digest), path, err);
+	if (to.status == MB_OK && fsync(to.fd) != 0)
+		to.status = mb_fail_system(err, errno, "could not write \"%.250s\" to disk", path);
+	if (close(to.fd) != 0 && to.status == MB_OK)
+		to.status = mb_fail_system(err, errno, "could not write \"%.250s\"", path);
+	if (to.status == MB_OK)
+		to.status = output_file_rename(temporary.data, path, err);
+	if (to.status != MB_OK)
+		unlink(temporary.data);
+	string_release(&temporary);
+	return to.status;
 }
 
 /* What is left of a file. */
