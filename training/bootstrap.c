@@ -119,7 +119,8 @@ bootstrap_acceleration(const jackknife *parts, size_t n_parts)
 	return squares > 0 ? cubes / (6 * pow(squares, 1.5)) : 0;
 }
 
-/* The share of draws below t, those equal counted half; equal but for rounding, so that the order of sums does not show. */
+/* The share of draws below t, those equal counted half; equal but for rounding, so that the order of sums does not
+ * show. */
 static double
 share_below(const double *sorted, size_t n, double t)
 {

@@ -2,8 +2,8 @@
  * bootstrap.h - how far a figure would move with other rows, and with other seeds (Efron, Tibshirani 1993).
  *
  * A draw takes as many clusters of rows as there are, with replacement, all rows of a cluster together (one film's rows
- * stand or fall with it), and, with more than one seed, as many seeds as there are, with replacement, independently: the
- * two-level bootstrap.  Numbers come by counter (net/rng.h), so a draw is the same whatever thread makes it.
+ * stand or fall with it), and, with more than one seed, as many seeds as there are, with replacement, independently:
+ * the two-level bootstrap.  Numbers come by counter (net/rng.h), so a draw is the same whatever thread makes it.
  *
  * Intervals: percentile, the quantiles of the draws by linear interpolation; and BCa (Efron 1987), which corrects their
  * bias and skewness.  With Phi the normal distribution, B draws t* and the estimate t:
@@ -12,9 +12,9 @@
  *   a  = sum_f sum_i u_fi^3 / n_f^3 / (6 (sum_f sum_i u_fi^2 / n_f^2)^1.5),  u_fi = (n_f - 1) (mean_f - t_f(-i))
  *   the quantiles at Phi(z0 + (z0 + z) / (1 - a (z0 + z))) for z = Phi^-1(.025) and Phi^-1(.975)
  *
- * f runs over what is resampled (clusters; seeds), t_f(-i) is the figure without part i of it, and the acceleration a of
- * several is that of scipy.stats.bootstrap.  Beyond BOOTSTRAP_MAX_GROUPS clusters are left out in so many groups, which
- * estimates the same a.
+ * f runs over what is resampled (clusters; seeds), t_f(-i) is the figure without part i of it, and the acceleration a
+ * of several is that of scipy.stats.bootstrap.  Beyond BOOTSTRAP_MAX_GROUPS clusters are left out in so many groups,
+ * which estimates the same a.
  */
 #ifndef MOVIEBERT_TOOL_BOOTSTRAP_H
 #define MOVIEBERT_TOOL_BOOTSTRAP_H

@@ -64,12 +64,12 @@ add_at(json_t *root, const metrics_at *at)
 json_t *
 metrics_json(const metrics *m, const char *const *names, bool per_tag)
 {
-	json_t *root = json_pack("{s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:i, s:o}", "rows", (json_int_t) m->rows,
-							 "rows_with_tags", (json_int_t) m->rows_with_tags, "tags", m->tags, "tags_with_support",
-							 m->tags_with_support, "at_calibrated_thresholds", f1_json(&m->calibrated), "at_half",
-							 f1_json(&m->half), "macro_ap", json_rounded(m->macro_ap, 4), "micro_ap",
-							 json_rounded(m->micro_ap, 4), "tags_learned", m->tags_learned, "tag_recall",
-							 json_rounded(m->tag_recall, 4));
+	json_t *root =
+		json_pack("{s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:i, s:o}", "rows", (json_int_t) m->rows, "rows_with_tags",
+				  (json_int_t) m->rows_with_tags, "tags", m->tags, "tags_with_support", m->tags_with_support,
+				  "at_calibrated_thresholds", f1_json(&m->calibrated), "at_half", f1_json(&m->half), "macro_ap",
+				  json_rounded(m->macro_ap, 4), "micro_ap", json_rounded(m->micro_ap, 4), "tags_learned",
+				  m->tags_learned, "tag_recall", json_rounded(m->tag_recall, 4));
 	json_t *list;
 	int32_t l;
 	size_t i;
@@ -86,12 +86,12 @@ metrics_json(const metrics *m, const char *const *names, bool per_tag)
 	for (l = 0; l < m->tags; l++)
 	{
 		const tag_metrics *t = &m->per_tag[l];
-		json_t *one = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tag", names[l], "support",
-								(json_int_t) t->support, "predicted", (json_int_t) t->predicted, "precision",
-								json_rounded(t->precision, 4), "recall", json_rounded(t->recall, 4), "f1",
-								json_rounded(t->f1, 4), "ap", json_rounded(t->average_precision, 4), "brier",
-								json_rounded(t->brier, 4), "ece", json_rounded(t->ece, 4), "threshold",
-								json_rounded((double) t->threshold, 4));
+		json_t *one =
+			json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tag", names[l], "support",
+					  (json_int_t) t->support, "predicted", (json_int_t) t->predicted, "precision",
+					  json_rounded(t->precision, 4), "recall", json_rounded(t->recall, 4), "f1", json_rounded(t->f1, 4),
+					  "ap", json_rounded(t->average_precision, 4), "brier", json_rounded(t->brier, 4), "ece",
+					  json_rounded(t->ece, 4), "threshold", json_rounded((double) t->threshold, 4));
 
 		/* Only where rows differ in what is known of them. */
 		if (m->unknown > 0)

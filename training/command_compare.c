@@ -73,8 +73,8 @@ check_seeds(size_t n, bool anyway, mb_error *err)
 		return MB_OK;
 	}
 	mb_fail(err, MB_INVALID_ARGUMENT, "%zu paired %s too few for a verdict", n, n == 1 ? "seed is" : "seeds are");
-	mb_detail(err, "With n seeds the smallest two-sided p is 2/2^n: %.4g with %zu, %.4g with %d.", sign_flip_smallest(n), n,
-			  sign_flip_smallest(COMPARE_MIN_SEEDS), COMPARE_MIN_SEEDS);
+	mb_detail(err, "With n seeds the smallest two-sided p is 2/2^n: %.4g with %zu, %.4g with %d.",
+			  sign_flip_smallest(n), n, sign_flip_smallest(COMPARE_MIN_SEEDS), COMPARE_MIN_SEEDS);
 	mb_hint(err, "Train at least %d seeds of each, or add --anyway to see the differences without a verdict.",
 			COMPARE_MIN_SEEDS);
 	return MB_INVALID_ARGUMENT;
@@ -119,14 +119,16 @@ run_sets(int argc, char **argv, prediction_set *a, prediction_set *b)
 	bool as_json = false, anyway = false, quiet = false, all_tags = false;
 	const option_spec options[] = {
 		OPTION_HELP_HEADING("Options"),
-		{OPTION_STRING, "a", 0, "FILE...", NULL, &list, 0, 0, "predictions of A, a file for each seed, instead of a folder"},
+		{OPTION_STRING, "a", 0, "FILE...", NULL, &list, 0, 0,
+		 "predictions of A, a file for each seed, instead of a folder"},
 		{OPTION_STRING, "b", 0, "FILE...", NULL, &list, 0, 0, "predictions of B"},
 		{OPTION_STRING, "metric", 0, "NAME", NULL, &metric, 0, 0,
 		 "what the verdict is about: micro_f1, macro_f1, samples_f1, macro_ap (default), micro_ap,\n"
 		 "ece, brier, or precision, recall or ndcg with _at_3 or _at_5; choose before you look"},
 		{OPTION_INTEGER, "draws", 0, "N", NULL, &draws, 100, 1000000, "draws of the bootstrap (default: 10000)"},
 		{OPTION_INTEGER, "seed", 0, "N", NULL, &seed, 0, 1e15, "seed of the draws (default: 1)"},
-		{OPTION_FLAG, "anyway", 0, NULL, NULL, &anyway, 0, 0, "with fewer than 6 seeds: the differences, without a verdict"},
+		{OPTION_FLAG, "anyway", 0, NULL, NULL, &anyway, 0, 0,
+		 "with fewer than 6 seeds: the differences, without a verdict"},
 		{OPTION_INTEGER, "threads", 0, "N", NULL, &threads, 1, 64, "threads to compute with (default: all CPUs)"},
 		{OPTION_FLAG, "json", 0, NULL, NULL, &as_json, 0, 0, "print JSON instead of tables"},
 		{OPTION_FLAG, "all-tags", 0, NULL, NULL, &all_tags, 0, 0, "a table with every tag, not only the first 50"},
@@ -180,13 +182,16 @@ const command_spec command_compare = {
 	0,
 	2,
 	"whether models B are better than models A, over seeds and rows",
-	"A and B are two ways to train, each tried with several seeds; a folder of each holds what \"moviebert evaluate -o\" "
+	"A and B are two ways to train, each tried with several seeds; a folder of each holds what \"moviebert evaluate "
+	"-o\" "
 	"wrote,\n"
-	"NAME.pred, one file for each seed, all about the same rows.  Files are paired by the seed in the models' cards, or "
+	"NAME.pred, one file for each seed, all about the same rows.  Files are paired by the seed in the models' cards, "
+	"or "
 	"else by\n"
 	"order of name.  Differences B - A come with a 95 % interval, from a bootstrap over seeds and over rows with their "
 	"key, and\n"
-	"with the p value of a sign-flip test over the seeds; by tag and by length of the text too.  One sentence says what is\n"
+	"with the p value of a sign-flip test over the seeds; by tag and by length of the text too.  One sentence says "
+	"what is\n"
 	"shown.  Fewer than 6 seeds can show nothing, and get no such sentence.",
 	"  moviebert compare runs/general runs/movie\n"
 	"  moviebert compare --a general-*.pred --b movie-*.pred --metric=micro_f1\n",

@@ -134,8 +134,8 @@ report_figures(const evaluation *request, const model_source *source, const tagg
 								   j->n_tags, &request->cutoffs, &request->intervals, err);
 	if (status == MB_OK && request->as_json)
 	{
-		json_t *root = json_pack("{s:s, s:s, s:o, s:o}", "model_sha256", source->sha256, "query", request->query, "rows",
-								 row_counts_json(&rows->counts), "metrics", metrics_json(&m, j->names, true));
+		json_t *root = json_pack("{s:s, s:s, s:o, s:o}", "model_sha256", source->sha256, "query", request->query,
+								 "rows", row_counts_json(&rows->counts), "metrics", metrics_json(&m, j->names, true));
 
 		if (with_intervals)
 			json_object_set_new(root, "intervals", intervals_json(&intervals, &request->intervals));
@@ -245,7 +245,8 @@ run(int argc, char **argv)
 		{OPTION_STRING, "tags", 0, "COLUMN", NULL, &request.columns.tags, 0, 0,
 		 "its tags column (default: the second)"},
 		{OPTION_STRING, "scope", 0, "COLUMN", NULL, &request.columns.scope, 0, 0,
-		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven; of the others nothing "
+		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven; of the others "
+		 "nothing "
 		 "is known in that row.  NULL: all (default)"},
 		{OPTION_STRING, "key", 0, "COLUMN", NULL, &request.columns.key, 0, 0,
 		 "its column that says which rows belong together, such as a film's number; intervals draw\n"
@@ -338,7 +339,8 @@ const command_spec command_evaluate = {
 	"measure a model's tags on the rows of a query",
 	"Computes the scores that bert_tag_scores would give, and compares them with the rows' tags: micro, macro and "
 	"samples F1\n"
-	"at the model's own thresholds and at 0.5, macro and micro average precision, precision, recall and nDCG of the best "
+	"at the model's own thresholds and at 0.5, macro and micro average precision, precision, recall and nDCG of the "
+	"best "
 	"3 and\n"
 	"5 tags, how many tags it has learned to give at all, calibration error (ECE) and Brier score, and all of it per "
 	"tag.\n"

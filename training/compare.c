@@ -145,9 +145,8 @@ measure_tags(const predictions *p, size_t n)
 
 		metrics_f1(&ignored, of + s * L, p[s].scores, p[s].labels, p[s].known, p[s].thresholds, p[s].n_rows, L);
 		for (l = 0; l < L; l++)
-			of[s * L + l].average_precision =
-				metrics_average_precision(p[s].scores + l, p[s].labels + l, p[s].known != NULL ? p[s].known + l : NULL,
-										  p[s].n_rows, L);
+			of[s * L + l].average_precision = metrics_average_precision(
+				p[s].scores + l, p[s].labels + l, p[s].known != NULL ? p[s].known + l : NULL, p[s].n_rows, L);
 	}
 	return of;
 }
@@ -307,7 +306,8 @@ compare_verdict(const comparison *c, size_t figure, const char *title, char *sen
 				 "p = %.2g, %zu seeds).",
 				 delta, title, low, high, f->p, c->n_pairs);
 	else
-		snprintf(sentence, size, "B is %s than A by %.1f points of %s (95 %% interval %.1f to %.1f, p = %.2g, %zu seeds).",
+		snprintf(sentence, size,
+				 "B is %s than A by %.1f points of %s (95 %% interval %.1f to %.1f, p = %.2g, %zu seeds).",
 				 compare_outcome_names[outcome], fabs(delta), title, more ? low : -high, more ? high : -low, f->p,
 				 c->n_pairs);
 	return outcome;

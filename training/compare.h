@@ -1,10 +1,10 @@
 /*
  * compare.h - whether models B are better than models A: paired by seed, on the same rows.
  *
- * What is compared is two ways of training, not two files: each was run with several seeds, and a difference counts that
- * holds over seeds and over rows.  Its interval is that of the two-level bootstrap (bootstrap.h); its p is that of the
- * sign-flip test over the paired seeds (significance.h), which no number of rows can make small: n seeds give no p below
- * 2/2^n.  So fewer than COMPARE_MIN_SEEDS get no verdict.
+ * What is compared is two ways of training, not two files: each was run with several seeds, and a difference counts
+ * that holds over seeds and over rows.  Its interval is that of the two-level bootstrap (bootstrap.h); its p is that of
+ * the sign-flip test over the paired seeds (significance.h), which no number of rows can make small: n seeds give no p
+ * below 2/2^n.  So fewer than COMPARE_MIN_SEEDS get no verdict.
  *
  * The verdict is about one figure, chosen before looking.  It is "better" or "worse" if p <= 0.05 and the interval
  * leaves out 0.  Who claims something of all three primary figures (micro F1, macro F1, macro AP) reads Holm's p.

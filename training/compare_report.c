@@ -90,7 +90,8 @@ print_lengths(const compare_report *report)
 
 	if (c->n_lengths == 0)
 		return;
-	printf("\n  %-24s %8s  micro F1 of A      B  B - A  macro AP of A      B  B - A\n", "characters of the text", "rows");
+	printf("\n  %-24s %8s  micro F1 of A      B  B - A  macro AP of A      B  B - A\n", "characters of the text",
+		   "rows");
 	for (q = 0; q < c->n_lengths; q++)
 	{
 		const compared_length *g = &c->lengths[q];
@@ -181,12 +182,11 @@ lengths_json(const comparison *c)
 	{
 		const compared_length *g = &c->lengths[q];
 
-		json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "shortest", (json_int_t) g->shortest,
-											  "longest", (json_int_t) g->longest, "rows", (json_int_t) g->rows,
-											  "micro_f1_a", json_rounded(g->micro_f1_a, 6), "micro_f1_b",
-											  json_rounded(g->micro_f1_b, 6), "macro_ap_a",
-											  json_rounded(g->macro_ap_a, 6), "macro_ap_b",
-											  json_rounded(g->macro_ap_b, 6)));
+		json_array_append_new(
+			list, json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "shortest", (json_int_t) g->shortest, "longest",
+							(json_int_t) g->longest, "rows", (json_int_t) g->rows, "micro_f1_a",
+							json_rounded(g->micro_f1_a, 6), "micro_f1_b", json_rounded(g->micro_f1_b, 6), "macro_ap_a",
+							json_rounded(g->macro_ap_a, 6), "macro_ap_b", json_rounded(g->macro_ap_b, 6)));
 	}
 	return list;
 }
@@ -219,9 +219,9 @@ compare_json(const compare_report *report)
 		json_object_set_new(figures, key, figure_json(&c->figures[f], c->n_pairs));
 	}
 	return json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:{s:s, s:I, s:I, s:f}, s:f, s:o, s:o, s:o, s:o}", "a",
-					 side_json(report->a), "b", side_json(report->b), "paired_by", report->by_seed ? "seed" : "name", "pairs",
-					 (json_int_t) c->n_pairs, "rows", (json_int_t) c->n_rows, "clusters", (json_int_t) c->n_clusters,
-					 "tags", (json_int_t) c->n_tags, "bootstrap", "method", "BCa", "draws",
+					 side_json(report->a), "b", side_json(report->b), "paired_by", report->by_seed ? "seed" : "name",
+					 "pairs", (json_int_t) c->n_pairs, "rows", (json_int_t) c->n_rows, "clusters",
+					 (json_int_t) c->n_clusters, "tags", (json_int_t) c->n_tags, "bootstrap", "method", "BCa", "draws",
 					 (json_int_t) report->options->draws, "seed", (json_int_t) report->options->seed, "level", 0.95,
 					 "smallest_p", sign_flip_smallest(c->n_pairs), "metrics", figures, "per_tag", tags_json(c),
 					 "by_length", lengths_json(c), "verdict", verdict_json(report));

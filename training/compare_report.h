@@ -13,7 +13,7 @@ typedef struct compare_report
 	const prediction_set *a, *b;
 	const compare_options *options;
 	bool by_seed;
-	size_t figure; /* the verdict's */
+	size_t figure;   /* the verdict's */
 	size_t max_tags; /* 0: all */
 } compare_report;
 

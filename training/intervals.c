@@ -56,9 +56,9 @@ intervals_json(const metric_intervals *intervals, const interval_options *option
 
 		weighted_key(key, sizeof(key), &intervals->cutoffs, f);
 		json_object_set_new(figures, key,
-							json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "estimate", json_rounded(one->estimate, 6), "low",
-									  json_rounded(one->low, 6), "high", json_rounded(one->high, 6), "percentile_low",
-									  json_rounded(one->percentile_low, 6), "percentile_high",
+							json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "estimate", json_rounded(one->estimate, 6),
+									  "low", json_rounded(one->low, 6), "high", json_rounded(one->high, 6),
+									  "percentile_low", json_rounded(one->percentile_low, 6), "percentile_high",
 									  json_rounded(one->percentile_high, 6), "standard_error",
 									  json_rounded(one->standard_error, 6)));
 	}

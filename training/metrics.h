@@ -12,10 +12,13 @@
  * macro AP     mean over tags with support         micro AP   over all pairs at once
  * P@k, R@k     mean over rows that have a tag: hits among the k best scores / k, / number of true tags; ties by tag
  *              order
- * nDCG@k       mean over the same rows: sum over hits of 1 / log2(rank + 1) / that of the best ranking (Jarvelin, Kekalainen
- *              2002), ranks from 1, ties by tag order
- * tags learned (TL) tags predicted correctly at least once; tag recall (TR) mean recall over tags with support; both at the
- *              thresholds, and with the k best of each row as its predictions
+ * nDCG@k       mean over the same rows: sum over hits of 1 / log2(rank + 1), by that of the best ranking, ranks from 1
+ *              (Jarvelin, Kekalainen 2002)
+ *
+ * learned      (TL) tags predicted correctly at least once
+ * tag recall   (TR) mean recall over tags with support; both at the thresholds, and with the k best of each row as its
+ *              predictions
+ *
  * ECE          15 equal bins of scores: sum of |mean score - share of true| * share of pairs in the bin
  * Brier        mean of (score - truth)^2
  */
@@ -97,8 +100,7 @@ double metrics_average_precision(const float *scores, const uint8_t *labels, con
 								 size_t stride);
 
 /* Mean AP over tags with support (0 if there is none). */
-double metrics_macro_ap(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows,
-						size_t n_tags);
+double metrics_macro_ap(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows, size_t n_tags);
 
 /* at->k is given, the rest is computed. */
 void metrics_at_k(metrics_at *at, const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows,

@@ -87,8 +87,8 @@ prediction_set_read(prediction_set *set, mb_error *err)
 		for (j = 0; j < i && status == MB_OK; j++)
 			if (same_scores(&set->files[i], &set->files[j]))
 			{
-				status = mb_fail(err, MB_INVALID_ARGUMENT, "\"%.120s\" and \"%.120s\" have the same scores", set->paths[j],
-								 set->paths[i]);
+				status = mb_fail(err, MB_INVALID_ARGUMENT, "\"%.120s\" and \"%.120s\" have the same scores",
+								 set->paths[j], set->paths[i]);
 				mb_hint(err, "One run counts once: train each seed, and give each file once.");
 			}
 	return status;
@@ -161,7 +161,8 @@ fail_sizes(const prediction_set *a, const prediction_set *b, bool seeded, mb_err
 {
 	string_buffer only_a = {0}, only_b = {0};
 
-	mb_fail(err, MB_INVALID_ARGUMENT, "A has %zu %s of predictions and B has %zu", a->n, a->n == 1 ? "file" : "files", b->n);
+	mb_fail(err, MB_INVALID_ARGUMENT, "A has %zu %s of predictions and B has %zu", a->n, a->n == 1 ? "file" : "files",
+			b->n);
 	if (seeded)
 	{
 		seeds_missing(&only_a, a, b);

@@ -20,8 +20,9 @@ mb_status prediction_set_add_operand(prediction_set *set, const char *path, mb_e
 mb_status prediction_set_read(prediction_set *set, mb_error *err);
 
 /*
- * Brings both into one order: by seed, if each has one seed for every file and both have the same; else by order of name.
- * *by_seed says which.  Then checks that all are about the same rows.  Error: sets of different size, with what is missing.
+ * Brings both into one order: by seed, if each has one seed for every file and both have the same; else by order of
+ * name. *by_seed says which.  Then checks that all are about the same rows.  Error: sets of different size, with what
+ * is missing.
  */
 mb_status prediction_sets_pair(prediction_set *a, prediction_set *b, bool *by_seed, mb_error *err);
 

@@ -211,14 +211,17 @@ match_tags(const predictions *a, const predictions *b, const char *name_a, const
 	{
 		string_buffer detail = {0};
 
-		status = mb_fail(err, MB_INVALID_ARGUMENT, "\"%.120s\" and \"%.120s\" do not have the same tags", name_a, name_b);
+		status =
+			mb_fail(err, MB_INVALID_ARGUMENT, "\"%.120s\" and \"%.120s\" do not have the same tags", name_a, name_b);
 		if (only_a != NULL)
 			string_printf(&detail, "Only the first has %s.", only_a);
 		if (only_b != NULL)
 			string_printf(&detail, "%sOnly the second has %s.", only_a != NULL ? "  " : "", only_b);
 		mb_detail(err, "%s", detail.data);
-		mb_hint(err, "Models that are compared are trained for the same tags; with --validation-query the seed does not move "
-					 "which tags have enough rows.");
+		mb_hint(
+			err,
+			"Models that are compared are trained for the same tags; with --validation-query the seed does not move "
+			"which tags have enough rows.");
 		string_release(&detail);
 	}
 	free(only_a);
@@ -254,7 +257,7 @@ match_rows(const predictions *a, const predictions *b, const char *name_a, const
 				break;
 			}
 	mb_hint(err, same_texts > 0 ? "The texts are the same: evaluate both with the same --key."
-												   : "Evaluate both on the rows of one query.");
+								: "Evaluate both on the rows of one query.");
 	return MB_INVALID_ARGUMENT;
 }
 
@@ -277,8 +280,10 @@ match_labels(const predictions *a, const predictions *b, const char *name_a, con
 	if (differ == 0)
 		return MB_OK;
 	mb_fail(err, MB_INVALID_ARGUMENT, "the true tags of \"%.120s\" and \"%.120s\" are not the same", name_a, name_b);
-	mb_detail(err, "%zu of %zu pairs of row and tag differ (%zu in whether they are known), the first of them in tag \"%.60s\".",
-			  differ, a->n_rows * L, known_differ, a->tags[first % L]);
+	mb_detail(
+		err,
+		"%zu of %zu pairs of row and tag differ (%zu in whether they are known), the first of them in tag \"%.60s\".",
+		differ, a->n_rows * L, known_differ, a->tags[first % L]);
 	mb_hint(err, "Evaluate both on the same state of the table.");
 	return MB_INVALID_ARGUMENT;
 }

@@ -22,7 +22,8 @@
  *   query         free
  *
  * In memory, and in files written here, rows stand in order of key, text and labels, and tags in order of name: so two
- * files about the same rows agree place by place, whatever order the server gave them in, and equal contents are equal bytes.
+ * files about the same rows agree place by place, whatever order the server gave them in, and equal contents are equal
+ * bytes.
  */
 #ifndef MOVIEBERT_TOOL_PREDICTIONS_H
 #define MOVIEBERT_TOOL_PREDICTIONS_H
@@ -64,10 +65,16 @@ void predictions_sort(predictions *p);
 /* Whole or not at all, after predictions_sort. */
 mb_status predictions_write(const predictions *p, const char *path, mb_error *err);
 
-/* Reads, checks and sorts.  Errors: everything safetensors.h says; a tensor that is absent or of another kind; a value out of range. */
+/*
+ * Reads, checks and sorts.  Errors: everything safetensors.h says; a tensor that is absent or of another kind; a value
+ * out of range.
+ */
 mb_status predictions_read(predictions *p, const char *path, mb_error *err);
 
-/* Whether both are about the same rows, labels and tags; else MB_INVALID_ARGUMENT, with what differs.  Names are for messages. */
+/*
+ * Whether both are about the same rows, labels and tags; else MB_INVALID_ARGUMENT, with what differs.  Names are for
+ * messages.
+ */
 mb_status predictions_match(const predictions *a, const predictions *b, const char *name_a, const char *name_b,
 							mb_error *err);
 

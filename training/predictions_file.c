@@ -44,10 +44,12 @@ predictions_write(const predictions *p, const char *path, mb_error *err)
 		tensors[n_tensors++] = tensor("known", MB_U8, p->n_rows, p->n_tags, p->known);
 	for (l = 0; l < p->n_tags; l++)
 		json_array_append_new(tags, json_string(p->tags[l]));
-	root = json_pack("{s:i, s:s, s:o, s:s?, s:s?, s:o}", "version", FORMAT_VERSION, "model_sha256", p->model_sha256, "seed",
-					 p->has_seed ? json_integer(p->seed) : json_null(), "key", p->key, "query", p->query, "tags", tags);
+	root = json_pack("{s:i, s:s, s:o, s:s?, s:s?, s:o}", "version", FORMAT_VERSION, "model_sha256", p->model_sha256,
+					 "seed", p->has_seed ? json_integer(p->seed) : json_null(), "key", p->key, "query", p->query,
+					 "tags", tags);
 	if (root == NULL)
-		return mb_fail(err, MB_INVALID_ARGUMENT, "predictions for \"%.200s\" have names that are not valid UTF-8", path);
+		return mb_fail(err, MB_INVALID_ARGUMENT, "predictions for \"%.200s\" have names that are not valid UTF-8",
+					   path);
 	text = json_dumps(root, JSON_COMPACT);
 	metadata.value = text;
 	status = mb_safetensors_write(path, tensors, n_tensors, &metadata, 1, err);
@@ -115,7 +117,9 @@ read_numbers(const reader *r, const char *name, float *out, size_t rows, size_t 
 	memcpy(out, data, n * sizeof(float));
 	for (i = 0; i < n; i++)
 		if (!isfinite(out[i]) || (share && (out[i] < 0 || out[i] > 1)))
-			return corrupt(r, share ? "Tensor \"%s\" has a value outside 0 to 1." : "Tensor \"%s\" has a value that is not finite.",
+			return corrupt(r,
+						   share ? "Tensor \"%s\" has a value outside 0 to 1."
+								 : "Tensor \"%s\" has a value that is not finite.",
 						   name);
 	return MB_OK;
 }
@@ -234,7 +238,8 @@ predictions_read(predictions *p, const char *path, mb_error *err)
 			status = corrupt(&r, "Its metadata has no JSON object \"%s\".", METADATA_KEY);
 		else if (json_integer_value(json_object_get(about, "version")) != FORMAT_VERSION)
 		{
-			status = mb_fail(err, MB_UNSUPPORTED, "\"%.200s\" has predictions in another version of their format", path);
+			status =
+				mb_fail(err, MB_UNSUPPORTED, "\"%.200s\" has predictions in another version of their format", path);
 			mb_hint(err, "Write it again with this moviebert evaluate.");
 		}
 		else

@@ -34,8 +34,8 @@ typedef struct row_sums
 {
 	int64_t known, support, predicted, hits;
 	double samples_f1;
-	double squares;                   /* sum of (score - truth)^2 */
-	double excess[METRICS_ECE_BINS];  /* sum of score - truth by bin */
+	double squares;                  /* sum of (score - truth)^2 */
+	double excess[METRICS_ECE_BINS]; /* sum of score - truth by bin */
 	row_at at[METRICS_MAX_CUTOFFS];
 	size_t decisions_at;
 } row_sums;
@@ -45,8 +45,8 @@ struct weighted_rows
 	size_t n_rows, n_tags, n_cutoffs;
 	weighted_set wanted;
 	bool all_known;
-	row_sums *rows;      /* [n_rows + 1]; the last has decisions_at alone */
-	uint32_t *decisions; /* of each row: tag << 2 | true << 1 | predicted, where either is */
+	row_sums *rows;        /* [n_rows + 1]; the last has decisions_at alone */
+	uint32_t *decisions;   /* of each row: tag << 2 | true << 1 | predicted, where either is */
 	sorted_pairs *columns; /* [n_tags] */
 	sorted_pairs all;
 };
@@ -163,8 +163,8 @@ prepare_row(weighted_rows *rows, size_t i, const float *scores, const uint8_t *l
 
 		for (rank = 0; rank < n; rank++)
 			hits += labels[best[rank]] != 0;
-		row->at[c] = (row_at){hits / (double) k, hits / (double) row->support,
-							  metrics_ndcg(best, n, labels, row->support, k)};
+		row->at[c] =
+			(row_at){hits / (double) k, hits / (double) row->support, metrics_ndcg(best, n, labels, row->support, k)};
 	}
 }
 
@@ -187,7 +187,8 @@ weighted_prepare(const float *scores, const uint8_t *labels, const uint8_t *know
 	for (i = 0; i < n_rows; i++)
 		prepare_row(rows, i, scores + i * n_tags, labels + i * n_tags, known != NULL ? known + i * n_tags : NULL,
 					thresholds, cutoffs, best, taken);
-	if (wants(rows, WEIGHTED_MACRO_AP) || wants(rows, WEIGHTED_MICRO_AP) || (known != NULL && wants(rows, WEIGHTED_MACRO_F1)))
+	if (wants(rows, WEIGHTED_MACRO_AP) || wants(rows, WEIGHTED_MICRO_AP) ||
+		(known != NULL && wants(rows, WEIGHTED_MACRO_F1)))
 		prepare_columns(rows, scores, labels, known);
 	free(best);
 	free(taken);
@@ -366,7 +367,8 @@ void
 weighted_compute(const weighted_rows *rows, const uint32_t *weights, double *values)
 {
 	size_t n = WEIGHTED_AT + 3 * rows->n_cutoffs, i;
-	uint32_t *ranked = reallocate(NULL, (rows->all.n > rows->n_rows ? rows->all.n : rows->n_rows) + 1, sizeof(uint32_t));
+	uint32_t *ranked =
+		reallocate(NULL, (rows->all.n > rows->n_rows ? rows->all.n : rows->n_rows) + 1, sizeof(uint32_t));
 
 	memset(values, 0, n * sizeof(double));
 	weighted_sums(rows, weights, values);
@@ -395,12 +397,8 @@ weighted_count(const metrics_cutoffs *cutoffs)
 static const struct
 {
 	const char *key, *title;
-} figures[WEIGHTED_AT] = {{"micro_f1", "micro F1"},
-						  {"macro_f1", "macro F1"},
-						  {"samples_f1", "samples F1"},
-						  {"macro_ap", "macro AP"},
-						  {"micro_ap", "micro AP"},
-						  {"ece", "ECE"},
+} figures[WEIGHTED_AT] = {{"micro_f1", "micro F1"}, {"macro_f1", "macro F1"}, {"samples_f1", "samples F1"},
+						  {"macro_ap", "macro AP"}, {"micro_ap", "micro AP"}, {"ece", "ECE"},
 						  {"brier", "Brier"}};
 
 void
@@ -429,8 +427,13 @@ double
 weighted_from_metrics(const metrics *m, size_t figure)
 {
 	const metrics_at *at = &m->at[figure < WEIGHTED_AT ? 0 : (figure - WEIGHTED_AT) / 3];
-	const double values[] = {m->calibrated.micro_f1, m->calibrated.macro_f1, m->calibrated.samples_f1, m->macro_ap,
-							 m->micro_ap,            m->ece,                 m->brier};
+	const double values[] = {m->calibrated.micro_f1,
+							 m->calibrated.macro_f1,
+							 m->calibrated.samples_f1,
+							 m->macro_ap,
+							 m->micro_ap,
+							 m->ece,
+							 m->brier};
 
 	if (figure < WEIGHTED_AT)
 		return values[figure];

@@ -1,8 +1,8 @@
 /*
  * weighted.h - the headline metrics of rows that count any number of times: what a bootstrap asks thousands of times.
  *
- * weighted_compute with weights w says what metrics_compute says of a table in which row i stands w[i] times.  Sorting is
- * done once: a draw walks the sorted columns and adds weights, so that it costs one pass over the pairs.
+ * weighted_compute with weights w says what metrics_compute says of a table in which row i stands w[i] times.  Sorting
+ * is done once: a draw walks the sorted columns and adds weights, so that it costs one pass over the pairs.
  */
 #ifndef MOVIEBERT_TOOL_WEIGHTED_H
 #define MOVIEBERT_TOOL_WEIGHTED_H

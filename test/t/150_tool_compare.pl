@@ -202,6 +202,17 @@ for my $what (sort keys %changed)
 	is($code, 1, "other $what: exit code 1");
 	like($err, $message, "other $what: message");
 }
+# Of a tag outside its row's scope that the row does not have nothing is known: it counts for nothing, and is not the same as one that is absent.
+my $scoped = q{SELECT plot, tags, film, CASE WHEN id % 2 = 0 THEN '{horror,western}'::text[] END AS scope FROM movies WHERE id > 700};
+my $unknown = $node->safe_psql('postgres', q{
+	SELECT count(*) FROM movies, unnest('{romance,sci-fi}'::text[]) t WHERE id > 700 AND id % 2 = 0 AND t <> ALL (tags)});
+my $of_scope = evaluated($scoped, '--scope=scope', '-o', "$dir/scope.pred");
+is($of_scope->{metrics}{unknown_pairs}, $unknown, 'pairs outside the scope are unknown');
+cmp_ok(abs($of_scope->{intervals}{figures}{macro_f1}{estimate} - $of_scope->{metrics}{at_calibrated_thresholds}{macro_f1}), '<', 0.0001, 'intervals leave them out too');
+($code, $out, $err) = tool('compare', "$dir/few.pred", "$dir/scope.pred", '--anyway');
+like($err, qr/pairs of row and tag differ \($unknown in whether they are known\)/, 'and compare tells them from absent ones');
+($code, $out, $err) = tool('compare', "$dir/scope.pred", "$dir/scope.pred", '--anyway', '--draws=200', '--quiet');
+is($code, 0, 'predictions with unknown pairs are compared') or diag($err);
 tool('finetune', '--model', $base, '-o', "$dir/no-western", @where, '--freeze=all', '--min-support=2', '--quiet', '-q',
 	q{SELECT plot, array_remove(tags, 'western') AS tags FROM movies WHERE id <= 400});
 ($code, $out, $err) = tool('evaluate', '--model', "$dir/no-western", @where, '--key=film', '-o', "$dir/tags.pred", '--draws=0', '--quiet', '-q', $test);

@@ -92,8 +92,8 @@ weights_repeat_rows(void **state)
 		}
 		metrics_compute(&m, repeated.scores, repeated.labels, masked ? repeated.known : NULL, t.thresholds, n, L,
 						&cutoffs);
-		rows = weighted_prepare(t.scores, t.labels, masked ? t.known : NULL, t.thresholds, N, L, &cutoffs,
-								WEIGHTED_ALL);
+		rows =
+			weighted_prepare(t.scores, t.labels, masked ? t.known : NULL, t.thresholds, N, L, &cutoffs, WEIGHTED_ALL);
 		weighted_compute(rows, weights, values);
 		for (f = 0; f < weighted_count(&cutoffs); f++)
 		{
@@ -180,8 +180,8 @@ intervals_as_scipy(void **state)
 		free(draws);
 	}
 	json_array_foreach(json_object_get(root, "normal_quantiles"), index, one)
-		assert_near(normal_quantile(json_number_value(json_array_get(one, 0))), json_number_value(json_array_get(one, 1)),
-					1e-9, "normal quantile");
+		assert_near(normal_quantile(json_number_value(json_array_get(one, 0))),
+					json_number_value(json_array_get(one, 1)), 1e-9, "normal quantile");
 	json_decref(root);
 }
 

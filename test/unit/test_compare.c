@@ -41,7 +41,8 @@ path_of(const char *name)
 static void
 make(predictions *p, double signal, int64_t seed, bool masked)
 {
-	uint64_t truth = rng_key(1, RNG_SPLIT, 0, 0), noise = rng_key((uint64_t) seed, RNG_SPLIT, (uint64_t) (signal * 1000), 1);
+	uint64_t truth = rng_key(1, RNG_SPLIT, 0, 0),
+			 noise = rng_key((uint64_t) seed, RNG_SPLIT, (uint64_t) (signal * 1000), 1);
 	size_t i, l;
 
 	predictions_init(p, ROWS, TAGS, !masked);
@@ -176,10 +177,10 @@ damaged_files_are_refused(void **state)
 	static const char good[] = "{\"version\":1,\"tags\":[\"a\",\"b\"],\"seed\":null,\"key\":null}";
 	const struct
 	{
-		const char *what;   /* in the message or detail; NULL: accepted */
+		const char *what;     /* in the message or detail; NULL: accepted */
 		const char *metadata; /* NULL: none */
-		size_t tensor;      /* changed: 0 scores, 1 labels, 2 thresholds, 3 keys, 4 texts, 5 lengths, 6 known, 7 none */
-		mb_tensor change;   /* dtype, shape and data; no name: left out */
+		size_t tensor;    /* changed: 0 scores, 1 labels, 2 thresholds, 3 keys, 4 texts, 5 lengths, 6 known, 7 none */
+		mb_tensor change; /* dtype, shape and data; no name: left out */
 	} cases[] = {
 		{NULL, good, 7, {0}},
 		{NULL, good, 6, {"known", MB_U8, 2, {2, 2}, labels, 4}},
@@ -211,9 +212,9 @@ damaged_files_are_refused(void **state)
 	(void) state;
 	for (c = 0; c < sizeof(cases) / sizeof(cases[0]); c++)
 	{
-		mb_tensor tensors[7] = {{"scores", MB_F32, 2, {2, 2}, scores, 16}, {"labels", MB_U8, 2, {2, 2}, labels, 4},
+		mb_tensor tensors[7] = {{"scores", MB_F32, 2, {2, 2}, scores, 16},     {"labels", MB_U8, 2, {2, 2}, labels, 4},
 								{"thresholds", MB_F32, 1, {2}, thresholds, 8}, {"keys", MB_U64, 1, {2}, keys, 16},
-								{"texts", MB_U8, 2, {2, 16}, texts, 32}, {"lengths", MB_U32, 1, {2}, lengths, 8}};
+								{"texts", MB_U8, 2, {2, 16}, texts, 32},       {"lengths", MB_U32, 1, {2}, lengths, 8}};
 		mb_metadata metadata = {"moviebert.predictions", cases[c].metadata};
 		mb_error err = {0};
 		predictions p;
@@ -225,8 +226,8 @@ damaged_files_are_refused(void **state)
 		for (t = 0; t < 7; t++)
 			if (tensors[t].name != NULL)
 				tensors[n++] = tensors[t];
-		assert_int_equal(mb_safetensors_write(path_of("bad.pred"), tensors, n, &metadata, cases[c].metadata != NULL, &err),
-						 MB_OK);
+		assert_int_equal(
+			mb_safetensors_write(path_of("bad.pred"), tensors, n, &metadata, cases[c].metadata != NULL, &err), MB_OK);
 		status = predictions_read(&p, path_of("bad.pred"), &err);
 		if (cases[c].what == NULL)
 		{
@@ -453,8 +454,8 @@ make_folder(void **state)
 static int
 remove_folder(void **state)
 {
-	static const char *const names[] = {"one.pred", "bad.pred", "a-0.pred", "a-1.pred", "a-2.pred",
-										"b-0.pred", "b-1.pred", "b-2.pred"};
+	static const char *const names[] = {"one.pred", "bad.pred", "a-0.pred", "a-1.pred",
+										"a-2.pred", "b-0.pred", "b-1.pred", "b-2.pred"};
 	size_t i;
 
 	(void) state;
@@ -466,12 +467,10 @@ remove_folder(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(written_and_read),
-									   cmocka_unit_test(order_does_not_matter),
-									   cmocka_unit_test(damaged_files_are_refused),
-									   cmocka_unit_test(mismatches_are_told),
-									   cmocka_unit_test(sets_pair_by_seed_or_name),
-									   cmocka_unit_test(verdicts)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(written_and_read),          cmocka_unit_test(order_does_not_matter),
+		cmocka_unit_test(damaged_files_are_refused), cmocka_unit_test(mismatches_are_told),
+		cmocka_unit_test(sets_pair_by_seed_or_name), cmocka_unit_test(verdicts)};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
