@@ -96,7 +96,7 @@ uint64_t spans_steps_per_epoch(const spans_task *spans);
 size_t spans_limit_validation(spans_task *spans, size_t limit);
 
 /* Tokens of one forward and backward pass: their activations stay near the cores. */
-#define PRETRAIN_PASS_TOKENS 2048
+#define PRETRAIN_PASS_TOKENS 1024
 
 /* ---- the plan -------------------------------------------------------------------------------------------------------- */
 
