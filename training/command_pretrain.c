@@ -255,7 +255,7 @@ plan_run(pretraining *p, mb_error *err)
 
 	if (status != MB_OK)
 		return status;
-	pretrain_plan_make(&p->plan, p->request, &p->task, &p->model.net, steps_per_epoch(p));
+	pretrain_plan_make(&p->plan, p->request, &p->task, &p->model.net, &p->texts.store, steps_per_epoch(p));
 	pretrain_plan_report(&p->plan, p->request, &p->task, &p->model, &p->texts);
 	share = VALIDATION_TOKENS_SHARE * p->plan.tokens / (double) p->request->length;
 	validation = limit_validation(p, share < MIN_VALIDATION ? MIN_VALIDATION : share > 1e9 ? 1000000000 : (size_t) share);

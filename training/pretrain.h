@@ -109,7 +109,7 @@ typedef struct pretrain_plan
 
 /* From the measurement and the request's steps or budget. */
 void pretrain_plan_make(pretrain_plan *plan, const pretrain_request *request, const training_task *task,
-						const net *n, uint64_t steps_per_epoch);
+						const net *n, const token_store *store, uint64_t steps_per_epoch);
 void pretrain_plan_report(const pretrain_plan *plan, const pretrain_request *request, const training_task *task,
 						  const pretrain_model *model, const pretrain_texts *texts);
 json_t *pretrain_plan_json(const pretrain_plan *plan);

@@ -11,9 +11,11 @@
 /* Runs of fewer steps seldom leave the unigram plateau. */
 #define PLATEAU_STEPS 1500
 
+#define BYTES_PER_TEXT 33
+
 void
 pretrain_plan_make(pretrain_plan *plan, const pretrain_request *request, const training_task *task, const net *n,
-				   uint64_t steps_per_epoch)
+				   const token_store *store, uint64_t steps_per_epoch)
 {
 	const training_options *o = &request->training;
 
@@ -22,7 +24,10 @@ pretrain_plan_make(pretrain_plan *plan, const pretrain_request *request, const t
 	plan->seconds = o->steps > 0 ? plan->tokens / plan->tokens_per_second : o->budget;
 	plan->epochs = plan->steps / (double) steps_per_epoch;
 	plan->flops = plan->tokens * task->flops_per_token(task->arg);
-	plan->bytes = training_bytes(n, o);
+	/* Validation has activations of its own, for each thread; a text its end, its part, its number and its place. */
+	plan->bytes = training_bytes(n, o) +
+				  (size_t) o->n_threads * net_activations_bytes(n, PRETRAIN_PASS_TOKENS, o->max_length) +
+				  (size_t) store->texts * BYTES_PER_TEXT;
 }
 
 static const char *

@@ -3,7 +3,7 @@
  *
  * The folder of a run:
  *   manifest.json     what was asked: command line, query, rows and their hash, seed, shards, versions, CPU, BLAS core
- *   tokens.store      the texts (token_store.h), and validation.store those kept aside; finetune adds rows.store
+ *   tokens.store      the texts (token_store.h); finetune adds rows.store
  *   metrics.jsonl     one JSON object a line, see below; rewound to the checkpoint's step on resume
  *   checkpoint        safetensors: parameters, m, v, and the state as metadata; replaced atomically
  *   best              finetune: the parameters with the best validation macro AP so far
