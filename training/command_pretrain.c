@@ -44,6 +44,7 @@ typedef struct pretraining
 	char *server; /* its version; NULL when resumed */
 	json_t *manifest;
 	string_buffer identity;
+	double *rates; /* [n_tensors] training_options.rate_of_tensor */
 } pretraining;
 
 /* ---- the rows -------------------------------------------------------------------------------------------------------- */
@@ -225,6 +226,23 @@ limit_validation(const pretraining *p, size_t limit)
 	return p->request->spans ? spans_limit_validation(p->spans, limit) : mlm_limit_validation(p->mlm, limit);
 }
 
+/* What the objective does not reach stays as it is: without a gradient, weight decay would wear it away. */
+static void
+choose_rates(pretraining *p)
+{
+	const net *n = &p->model.net;
+	size_t i;
+
+	p->rates = allocate(n->n_tensors, sizeof(double));
+	for (i = 0; i < n->n_tensors; i++)
+	{
+		bool of_mlm = strncmp(n->tensors[i].name, "cls.", 4) == 0, of_pooler = strncmp(n->tensors[i].name, "pooler.", 7) == 0;
+
+		p->rates[i] = of_pooler || (of_mlm && p->request->spans) ? 0 : 1;
+	}
+	p->request->training.rate_of_tensor = p->rates;
+}
+
 static mb_status
 create_task(pretraining *p, mb_error *err)
 {
@@ -237,6 +255,7 @@ create_task(pretraining *p, mb_error *err)
 
 	if (status != MB_OK)
 		return status;
+	choose_rates(p);
 	if (o->steps == 0 && o->budget <= 0)
 		o->steps = (uint64_t) ceil(r->epochs * (double) steps_per_epoch(p));
 	o->max_length = length;
@@ -353,6 +372,7 @@ pretrain_in_folder(pretraining *p, mb_status *status, mb_error *err)
 		identify(p);
 		*status = train(p, err);
 	}
+	free(p->rates);
 	mlm_destroy(p->mlm);
 	spans_destroy(p->spans);
 	pretrain_texts_close(&p->texts);

@@ -7,6 +7,7 @@ use File::Copy qw(copy);
 use File::Path qw(remove_tree);
 use IPC::Run;
 use JSON::PP;
+use ModelFile;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -46,8 +47,14 @@ my @rows   = ('-q', $select, '--validation=0.1', @where);
 my @tiny   = ('--vocab', "$dir/vocab.txt", '--config=2,32,2', '--length=32', '--batch-tokens=512', '--shards=2');
 my @run    = (@rows, @tiny, '--steps=1000', '--rate=5e-3');
 
+sub tensor
+{
+	my ($header, $data) = ModelFile::header(slurp($_[0]));
+	my ($start, $end) = @{ $header->{ $_[1] }{data_offsets} };
+	return substr $data, $start, $end - $start;
+}
 sub sha256 { my ($sum) = split ' ', `sha256sum $_[0]`; return $sum }
-sub slurp { open my $in, '<', $_[0] or return ''; local $/; return <$in> // '' }
+sub slurp { open my $in, '<:raw', $_[0] or return ''; local $/; return <$in> // '' }
 sub lines { return map { decode_json($_) } split /\n/, slurp("$_[0]/metrics.jsonl") }
 sub events { return map { $_->{name} } grep { $_->{type} eq 'event' } lines($_[0]) }
 
@@ -171,6 +178,9 @@ $info = decode_json($out);
 is($info->{kind}, 'masked-lm', 'the masked-LM head is still there');
 ok($info->{pooling}{normalize}, 'vectors are normalised');
 is($info->{card}{base}{sha256}, sha256($whole), 'the card has the base');
+my $head = 'cls.predictions.transform.dense.weight';
+ok(tensor($spans, $head) eq tensor($whole, $head), 'and is what it was');
+ok(tensor($spans, 'encoder.layer.0.output.dense.weight') ne tensor($whole, 'encoder.layer.0.output.dense.weight'), 'unlike the encoder');
 ($code) = tool('pretrain', @spans, '-o', "$dir/spans1.safetensors", '--threads=1');
 is(sha256("$dir/spans1.safetensors"), sha256($spans), 'spans: one thread makes the same file');
 cut_off('KILL', "$dir/spans2.safetensors", @spans, '--checkpoint-every=0.1');
