@@ -254,6 +254,7 @@ useless_with_frozen_encoder(const full_options *full, const char *precision)
 		   : full->opening != RUN_NEW           ? "resume"
 		   : full->pooling != NULL              ? "pooling"
 		   : full->length > 0                   ? "length"
+		   : full->teacher_path != NULL         ? "teacher"
 		   : full->keep_similarity > 0          ? "keep-similarity"
 		   : full->asymmetric                   ? "loss"
 		   : strcmp(precision, "as-base") != 0 ? "precision"
@@ -273,6 +274,7 @@ run(int argc, char **argv)
 						 .warmup = 0.06,
 						 .weight_decay = 0.01,
 						 .dropout = 0.1,
+						 .teacher_weight = 0.5,
 						 .validate_every = 0.5,
 						 .patience = 4,
 						 .checkpoint_every = 300};
@@ -350,6 +352,11 @@ run(int argc, char **argv)
 		{OPTION_REAL, "keep-similarity", 0, "W", NULL, &full.keep_similarity, 0, 1e6,
 		 "hold on to the base's embeddings: adds W times the squared distance between a\ntext's new and old vector of "
 		 "length 1 to its loss (default 0)"},
+		{OPTION_STRING, "teacher", 0, "FILE", NULL, &full.teacher_path, 0, 0,
+		 "a tagger whose scores are targets too: what a larger model has learnt reaches a\nsmaller one, and tells of tags "
+		 "that are unknown in a row"},
+		{OPTION_REAL, "teacher-weight", 0, "X", NULL, &full.teacher_weight, 0, 1,
+		 "how much its scores count; the rows' tags count the rest (default 0.5)"},
 		{OPTION_CHOICE, "pooling", 0, "HOW", "mean|cls|pooler", &full.pooling, 0, 0,
 		 "how tokens become a vector (default: as the base).  pooler makes a model that\ntransformers loads as "
 		 "BertForSequenceClassification"},
@@ -410,6 +417,9 @@ run(int argc, char **argv)
 	if (frozen && useless_with_frozen_encoder(&full, precision) != NULL)
 		return report_failure(TOOL_USAGE, "Leave it out, or freeze less.", "--freeze=all has no use for --%s",
 							  useless_with_frozen_encoder(&full, precision));
+	if (full.teacher_path != NULL && (full.asymmetric || strcmp(imbalance, "pos-weight") == 0))
+		return report_failure(TOOL_USAGE, "Leave out --loss and --imbalance.",
+							  "a teacher's scores are probabilities, which another loss or weights would distort");
 	report_quiet(quiet);
 	request.silent = quiet;
 	request.n_threads = (int) threads;

@@ -27,6 +27,7 @@ prepare(full_run *run)
 						.keep_similarity = o->keep_similarity,
 						.asymmetric = o->asymmetric,
 						.positive_weight = run->positive_weight,
+						.teacher = o->teacher_path != NULL ? &run->teacher : NULL,
 						.pipeline = run->pipeline};
 
 	run->task = finetune_task_create(&run->net, &how, &run->data.rows, &run->data.labels, &run->windows, run->original);
@@ -63,6 +64,9 @@ train(full_run *run, const char *server, mb_error *err)
 
 	full_count_parts(run);
 	status = full_choose_network(run, err);
+	if (status == MB_OK && run->options->teacher_path != NULL)
+		status = teacher_open(&run->teacher, &run->teacher_source, run->options->teacher_path, &run->data.labels,
+							  run->options->teacher_weight, err);
 	if (status == MB_OK)
 		status = full_open_start(run, err);
 	if (status == MB_OK)
@@ -76,6 +80,8 @@ train(full_run *run, const char *server, mb_error *err)
 		status = full_write_manifest(run, server, err);
 	if (status == MB_OK)
 		status = full_fit_probe(run, err);
+	if (status == MB_OK && run->options->teacher_path != NULL)
+		status = full_ask_teacher(run, err);
 	if (status != MB_OK)
 		return status;
 	full_start_classifier(run);
@@ -107,6 +113,9 @@ release(full_run *run)
 	fit_result_release(&run->probe);
 	metrics_release(&run->probe_validation);
 	metrics_release(&run->probe_test);
+	teacher_release(&run->teacher);
+	if (run->teacher_source.model != NULL)
+		model_source_close(&run->teacher_source);
 	if (run->encoder.model != NULL)
 		model_source_close(&run->encoder);
 	if (run->start.model != NULL)

@@ -31,7 +31,7 @@ full_options_json(const full_run *run)
 
 	sha256_hex(run->store.sha256, store);
 	return json_pack("{s:s, s:s, s:i, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:s, s:s, s:s, s:s,"
-					 " s:i, s:i, s:b, s:I, s:i}",
+					 " s:i, s:i, s:b, s:I, s:i, s:s*, s:f}",
 					 "base", run->base.sha256, "rows", store, "freeze", run->freeze, "epochs", o->epochs, "batch",
 					 (json_int_t) o->batch, "windows", (json_int_t) o->windows, "shards", (json_int_t) o->shards, "rate",
 					 run->rate, "head_rate", o->head_rate, "layer_decay", o->layer_decay, "warmup", o->warmup,
@@ -42,7 +42,8 @@ full_options_json(const full_run *run)
 					 o->start_from_prior ? "prior" : "probe", "pooling", mb_pooling_name(run->pipeline.pooling),
 					 "max_length", run->pipeline.max_length, "window_stride", run->pipeline.window_stride, "normalize",
 					 (int) run->pipeline.normalize, "seed", (json_int_t) run->request->seed, "tags",
-					 run->data.labels.n);
+					 run->data.labels.n, "teacher", run->options->teacher_path != NULL ? run->teacher.sha256 : NULL,
+					 "teacher_weight", run->options->teacher_path != NULL ? run->teacher.weight : 0.0);
 }
 
 mb_status

@@ -10,6 +10,7 @@
 #define ROWS_STORE "rows.store"
 #define TOKENS_STORE "tokens.store"
 #define VECTORS_CACHE "vectors.cache"
+#define TEACHER_CACHE "teacher.cache"
 #define START_MODEL "start.safetensors"
 #define TRAINED_ENCODER "encoder.safetensors"
 
@@ -45,6 +46,8 @@ typedef struct full_run
 	training_result trained;
 	uint64_t steps_per_epoch;
 	size_t n_part[N_PARTS];
+	model_source teacher_source;
+	teacher teacher;
 	model_source encoder; /* trained */
 } full_run;
 
@@ -64,6 +67,8 @@ mb_status full_open_tokens(full_run *run, mb_error *err);
 /* The head on the frozen vectors: measured, and where the classifier starts. */
 mb_status full_fit_probe(full_run *run, mb_error *err);
 void full_start_classifier(full_run *run);
+
+mb_status full_ask_teacher(full_run *run, mb_error *err);
 
 /*
  * The rows of all parts but the training part, and so many of that, evenly taken; sharing all but their list, which is the

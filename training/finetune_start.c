@@ -249,6 +249,17 @@ full_fit_probe(full_run *run, mb_error *err)
 	return status;
 }
 
+mb_status
+full_ask_teacher(full_run *run, mb_error *err)
+{
+	char *cache = run_folder_file(run->options->folder, TEACHER_CACHE);
+	const features_options how = {cache, run->request->n_threads, run->request->silent};
+	mb_status status = teacher_score(&run->teacher, &run->teacher_source, &run->data.rows, &how, err);
+
+	free(cache);
+	return status;
+}
+
 void
 full_start_classifier(full_run *run)
 {

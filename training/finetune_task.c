@@ -42,6 +42,8 @@ typedef struct pass_buffers
 	real *dlogits;
 	uint8_t *labels; /* [max_rows, L] */
 	uint8_t *known;
+	double *targets; /* [L] of one row, with a teacher */
+	double *weights;
 } pass_buffers;
 
 /* Windows of a pass of texts. */
@@ -115,6 +117,8 @@ buffers_create(pass_buffers *b, const finetune_task *task)
 	b->dlogits = allocate(R * L, sizeof(real));
 	b->labels = allocate(R * L, 1);
 	b->known = allocate(R * L, 1);
+	b->targets = allocate(L, sizeof(double));
+	b->weights = allocate(L, sizeof(double));
 }
 
 static void
@@ -138,6 +142,8 @@ buffers_release(pass_buffers *b)
 	free(b->dlogits);
 	free(b->labels);
 	free(b->known);
+	free(b->targets);
+	free(b->weights);
 }
 
 static size_t *
@@ -358,6 +364,44 @@ mean_windows(const finetune_task *task, pass_buffers *b, const text_pass *pass)
 			b->vectors[w * H + h] /= (real) b->shares[w];
 }
 
+/*
+ * Binary cross entropy with targets between 0 and 1: sum of weight (softplus(z) - q z), and its gradient times scale,
+ * weight (sigmoid(z) - q).
+ */
+static void
+teacher_loss(const finetune_task *task, pass_buffers *b, const text_pass *pass, double scale, net_loss *loss)
+{
+	const teacher *t = task->options.teacher;
+	size_t L = task->L, r, l;
+	int32_t i;
+
+	for (r = 0; r < pass->n_rows; r++)
+	{
+		for (l = 0; l < L; l++)
+		{
+			b->targets[l] = b->labels[r * L + l];
+			b->weights[l] = b->known[r * L + l];
+		}
+		for (i = 0; i < t->n; i++)
+		{
+			double score = teacher_target(t, b->rows[r], i);
+			bool known = b->known[r * L + (size_t) t->label_of[i]] != 0;
+
+			l = (size_t) t->label_of[i];
+			b->targets[l] = known ? (1 - t->weight) * b->targets[l] + t->weight * score : score;
+			b->weights[l] = known ? 1 : t->weight;
+			loss->targets += !known; /* the known ones are counted with their labels */
+		}
+		for (l = 0; l < L; l++)
+		{
+			double z = (double) b->logits[r * L + l];
+
+			loss->sum += b->weights[l] * (softplus(z) - b->targets[l] * z);
+			b->dlogits[r * L + l] = (real) (scale * b->weights[l] * (sigmoid(z) - b->targets[l]));
+		}
+	}
+}
+
 /* The classifier's part: loss, and the gradient by y in dx. */
 static void
 classify_pass(const finetune_task *task, pass_buffers *b, const text_pass *pass, shard_work *work, uint64_t dropout_key)
@@ -370,6 +414,7 @@ classify_pass(const finetune_task *task, pass_buffers *b, const text_pass *pass,
 	size_t n = pass->n_rows * task->H, L = task->L, r, i;
 	const real *y = task->options.pipeline.normalize ? b->unit : b->vectors;
 	real scale = (real) finetune_feature_scale(&task->options.pipeline, (int32_t) task->H);
+	double row_share = 1.0 / (double) task->options.batch;
 
 	for (i = 0; i < n; i++)
 		b->x[i] = scale * y[i];
@@ -377,8 +422,11 @@ classify_pass(const finetune_task *task, pass_buffers *b, const text_pass *pass,
 	net_classify(work->net, work->parameters, b->x, pass->n_rows, b->logits);
 	for (r = 0; r < pass->n_rows; r++)
 		labels_of_row(b->labels + r * L, b->known + r * L, task->rows, task->labels, b->rows[r]);
-	work->loss.sum += label_loss_backward(b->dlogits, b->logits, b->labels, b->known, pass->n_rows, L,
-										  1.0 / (double) task->options.batch, &how);
+	if (task->options.teacher != NULL)
+		teacher_loss(task, b, pass, row_share, &work->loss);
+	else
+		work->loss.sum +=
+			label_loss_backward(b->dlogits, b->logits, b->labels, b->known, pass->n_rows, L, row_share, &how);
 	for (i = 0; i < pass->n_rows * L; i++)
 		if (b->known[i] != 0)
 		{

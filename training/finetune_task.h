@@ -12,6 +12,7 @@
 #ifndef MOVIEBERT_TOOL_FINETUNE_TASK_H
 #define MOVIEBERT_TOOL_FINETUNE_TASK_H
 
+#include "finetune_teacher.h"
 #include "finetune_windows.h"
 #include "labels.h"
 #include "run.h"
@@ -27,6 +28,7 @@ typedef struct task_options
 	double keep_similarity;
 	bool asymmetric;
 	const float *positive_weight; /* [L] or NULL; borrowed */
+	const teacher *teacher;       /* NULL: none; borrowed.  Then neither of the two above */
 	mb_pipeline pipeline;         /* pooling, normalize, max_length */
 } task_options;
 

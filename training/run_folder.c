@@ -42,7 +42,7 @@ run_folder_has(const char *folder, const char *name)
 /* ---- opening --------------------------------------------------------------------------------------------------------- */
 
 static const char *const run_files[] = {RUN_MANIFEST, RUN_METRICS, RUN_CHECKPOINT, RUN_BEST, "tokens.store", "validation.store",
-										"rows.store", "start.safetensors", "encoder.safetensors", "vectors.cache",
+										"rows.store", "start.safetensors", "encoder.safetensors", "vectors.cache", "teacher.cache",
 										"report.html"};
 
 #define N_RUN_FILES (sizeof(run_files) / sizeof(run_files[0]))

@@ -128,6 +128,7 @@ tagged_rows_scope(tagged_rows *rows, const char *text, const tag_array *names)
 		rows->scope_names = reallocate(rows->scope_names, rows->scope_names_capacity, sizeof(int32_t));
 	}
 	added = &rows->scopes[scope];
+	memset(added, 0, sizeof(*added)); /* padding too, as in tagged_rows_add */
 	added->names_at = rows->scope_names_used;
 	added->n_names = (int32_t) names->n;
 	for (i = 0; i < names->n; i++)

@@ -246,6 +246,28 @@ for my $keep (0, 10)
 note("mean cosine distance to the base: $distance{0}, kept $distance{10}");
 cmp_ok($distance{10}, '<', 0.5 * $distance{0}, 'embeddings stay nearer to the base\'s where they are told to');
 
+# A teacher: of "dark" only ten rows say anything, and it knows the rest.
+my @taught = ('-m', $base, '--freeze=none', @fast, @where, '--key=id', '--scope=scope', '--validation=0.2', '--min-support=2', '--epochs=6',
+	'-q', "SELECT plot, CASE WHEN id < 16 THEN tags ELSE array_remove(tags, 'dark') END AS tags, id, "
+	  . "CASE WHEN id < 16 THEN NULL ELSE '{pure,mixed}'::text[] END AS scope FROM movies WHERE id % 3 <> 0",
+	'--test-query', 'SELECT plot, tags, id, scope FROM movies WHERE id % 3 <> 0 AND id > 900');
+my %dark_ap;
+for my $teacher ([], [ '--teacher', $whole ])
+{
+	my $student = "$dir/student" . @$teacher . '.safetensors';
+	($code, $out, $err) = tool('finetune', @taught, '-o', $student, @$teacher);
+	is($code, 0, "finetune @$teacher") or diag($err);
+	my ($tag) = grep { $_->{tag} eq 'dark' } @{ decode_json((tool('info', '--json', $student))[1])->{card}{metrics}{test}{per_tag} };
+	$dark_ap{ scalar @$teacher } = $tag->{ap};
+}
+note("AP of the tag that few rows tell of: $dark_ap{0}, with a teacher $dark_ap{2}");
+cmp_ok($dark_ap{2}, '>', $dark_ap{0}, 'a teacher tells of tags that rows do not');
+($code, $out, $err) = tool('finetune', @taught, '-o', "$dir/none", '--teacher', $base);
+is($code, 1, 'a teacher without tags: exit code 1');
+like($err, qr/the teacher ".*" does not give tags/, 'a teacher without tags: message');
+($code, $out, $err) = tool('finetune', @taught, '-o', "$dir/none", '--teacher', $whole, '--loss=asymmetric');
+is($code, 2, 'a teacher and a loss that bends probabilities: exit code 2');
+
 # Fewer than 10,000 rows: half of the layers by default, and the plan says so.
 ($code, $out, $err) = tool('finetune', '-m', $base, '-o', "$dir/default.safetensors", @query, '--epochs=0.1');
 is($code, 0, 'all defaults') or diag($err);
