@@ -313,7 +313,7 @@ is_score(const run_series *series)
 {
 	double low = run_series_extreme(series, -1, NULL), high = run_series_extreme(series, 1, NULL);
 
-	return low >= 0 && high <= 1;
+	return low >= 0 && high <= 1 && strncmp(series->key, "bits_", 5) != 0;
 }
 
 /* Counts and the like, which say nothing over steps. */

@@ -172,10 +172,13 @@ is_table(const json_t *value)
 		   (json_is_object(json_array_get(value, 0)) || json_is_array(json_array_get(value, 0)));
 }
 
-/* beside: another object of the same members, for a second column; NULL: none */
+/*
+ * numbers: a table of measures, numbers at the right.  beside: another object of the same members, for a second column of
+ * them; NULL: none.
+ */
 static void
-add_rows(string_buffer *out, const json_t *object, json_t *beside, const char *before, const char *const *skip,
-		 int depth, size_t *n)
+add_rows(string_buffer *out, const json_t *object, bool numbers, json_t *beside, const char *before,
+		 const char *const *skip, int depth, size_t *n)
 {
 	const char *key;
 	json_t *value;
@@ -190,13 +193,13 @@ add_rows(string_buffer *out, const json_t *object, json_t *beside, const char *b
 		if (json_is_object(value))
 		{
 			if (depth < MAX_DEPTH)
-				add_rows(out, value, json_object_get(beside, key), name.data, skip, depth + 1, n);
+				add_rows(out, value, numbers, json_object_get(beside, key), name.data, skip, depth + 1, n);
 			string_release(&name);
 			continue;
 		}
 		string_printf(out, "<tr><th scope=\"row\">");
 		html_words(out, name.data);
-		string_printf(out, "</th><td%s>", json_is_number(value) && beside != NULL ? " class=\"n\"" : "");
+		string_printf(out, "</th><td%s>", json_is_number(value) && numbers ? " class=\"n\"" : "");
 		page_value(out, value);
 		if (beside != NULL)
 		{
@@ -217,7 +220,7 @@ page_rows(string_buffer *out, const json_t *object, const char *const *skip)
 {
 	size_t n = 0;
 
-	add_rows(out, object, NULL, "", skip, 0, &n);
+	add_rows(out, object, false, NULL, "", skip, 0, &n);
 }
 
 /* ---- headline ---------------------------------------------------------------------------------------------------- */
@@ -274,7 +277,7 @@ add_date(string_buffer *out, const char *started)
 	int year, month, day, hour, minute;
 
 	if (sscanf(started, "%4d-%2d-%2dT%2d:%2d", &year, &month, &day, &hour, &minute) == 5 && month >= 1 && month <= 12)
-		string_printf(out, "%d %s %d, %d:%02d UTC", day, months[month - 1], year, hour, minute);
+		string_printf(out, "%d %s %d at %d:%02d UTC", day, months[month - 1], year, hour, minute);
 	else
 		html_text(out, started);
 }
@@ -308,7 +311,7 @@ add_sentence(string_buffer *out, const run_record *run)
 		string_printf(out, "%s %s rows", out->size > before ? ", trained on" : "Trained on", html_number(number, rows));
 	if (started != NULL)
 	{
-		string_printf(out, "%s", out->size > before ? ", from " : "Started ");
+		string_printf(out, "%s", out->size > before ? ", begun on " : "Begun on ");
 		add_date(out, started);
 	}
 	if (cpu != NULL)
@@ -410,27 +413,13 @@ mean_speed(const run_record *run)
 	return seconds > 0 ? tokens / seconds : run_series_last(run_table_find(&run->steps, "tokens_per_s"), NULL);
 }
 
-static double
-mean_of(const run_series *series)
-{
-	double sum = 0;
-	size_t count = 0, i;
-
-	for (i = 0; series != NULL && i < series->n; i++)
-		if (isfinite(series->values[i]))
-		{
-			sum += series->values[i];
-			count++;
-		}
-	return count > 0 ? sum / (double) count : NAN;
-}
-
 static void
 add_figures(string_buffer *out, const run_record *run)
 {
 	double tokens = run_series_last(run_table_find(&run->steps, "tokens"), NULL);
 	double seconds = run_series_last(run_table_find(&run->steps, "seconds"), NULL);
-	double speed = mean_speed(run), gflops = mean_of(run_table_find(&run->steps, "gflops"));
+	double speed = mean_speed(run), gflops = speed * run_series_last(run_table_find(&run->steps, "gflops"), NULL) /
+										  run_series_last(run_table_find(&run->steps, "tokens_per_s"), NULL);
 	char a[HTML_NUMBER], b[HTML_NUMBER + 16];
 	string_buffer figures = {0};
 	size_t n = 0;
@@ -453,7 +442,7 @@ add_figures(string_buffer *out, const run_record *run)
 	{
 		b[0] = '\0';
 		if (isfinite(gflops))
-			snprintf(b, sizeof(b), "%.*f GFLOP/s", gflops < 10 ? 1 : 0, gflops);
+			snprintf(b, sizeof(b), "%.3g GFLOP/s", gflops < 1000 ? gflops : round(gflops));
 		key_figure(&figures, &n, "Tokens a second", html_number(a, speed < 100 ? speed : round(speed)), b);
 	}
 	string_printf(out, "<dl class=\"figures in%d\">\n%s</dl>\n",
@@ -535,7 +524,7 @@ measured_table(string_buffer *out, json_t *final)
 					  first == test ? "test part" : "validation part",
 					  first == test && json_is_object(validation) ? "<th scope=\"col\" class=\"n\">validation part</th>"
 																  : "");
-		add_rows(out, first, first == test && json_is_object(validation) ? validation : NULL, "", lists, 0, &n);
+		add_rows(out, first, true, first == test && json_is_object(validation) ? validation : NULL, "", lists, 0, &n);
 		string_printf(out, "</tbody></table></div>\n");
 	}
 	string_printf(out, "<h3 class=\"label\">The last line of the metrics</h3>\n<table class=\"facts\"><tbody>\n");

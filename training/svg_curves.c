@@ -11,6 +11,8 @@
 #define BOTTOM 36.0
 #define LETTER 12.0
 #define MAX_DOTS 60
+/* A line of so few points is hardly one. */
+#define FEW_POINTS 3
 /* What is further off the others than so many times their span is far; among few values nothing is. */
 #define FAR 2.5
 #define FEW 20
@@ -162,6 +164,18 @@ draw_y_axis(string_buffer *out, const svg_scale *x, const svg_scale *y, const do
 	}
 }
 
+/* There is no step 0.5. */
+static size_t
+whole_ticks(double *ticks, size_t n)
+{
+	size_t kept = 0, i;
+
+	for (i = 0; i < n; i++)
+		if (fabs(ticks[i] - rint(ticks[i])) < 1e-6)
+			ticks[kept++] = rint(ticks[i]);
+	return kept;
+}
+
 static void
 draw_x_axis(string_buffer *out, const svg_scale *x, const svg_scale *y, const char *axis_name, double width)
 {
@@ -169,6 +183,7 @@ draw_x_axis(string_buffer *out, const svg_scale *x, const svg_scale *y, const ch
 	char name[HTML_NUMBER];
 	size_t n = svg_ticks(x, (size_t) fmax(2, (x->to - x->from) / 60), ticks), i;
 
+	n = whole_ticks(ticks, n);
 	rule_line(out, x->from, y->from, x->to, y->from, "axis");
 	for (i = 0; i < n; i++)
 	{
@@ -286,6 +301,15 @@ draw_path(string_buffer *out, const svg_plot *plot, const svg_curve *curve, cons
 	string_printf(out, "\"/>\n");
 }
 
+/* By more than the last bits of a number. */
+static bool
+is_beyond(const svg_scale *s, double value)
+{
+	double little = 1e-9 * (s->high - s->low);
+
+	return value < s->low - little || value > s->high + little;
+}
+
 static void
 draw_dots(string_buffer *out, const svg_plot *plot, const svg_curve *curve, const svg_scale *x, const svg_scale *y)
 {
@@ -297,7 +321,7 @@ draw_dots(string_buffer *out, const svg_plot *plot, const svg_curve *curve, cons
 	{
 		double at;
 
-		if (!is_shown(plot, curve->x[i], curve->y[i]) || curve->y[i] < y->low || curve->y[i] > y->high)
+		if (!is_shown(plot, curve->x[i], curve->y[i]) || is_beyond(y, curve->y[i]))
 			continue;
 		at = svg_place(x, curve->x[i]);
 		if (at - last < (x->to - x->from) / MAX_DOTS)
@@ -320,7 +344,7 @@ count_beyond(const svg_plot *plot, const svg_scale *y)
 	for (c = 0; c < plot->n_curves; c++)
 		for (i = 0; i < plot->curves[c].n; i++)
 			if (is_shown(plot, plot->curves[c].x[i], plot->curves[c].y[i]))
-				beyond += plot->curves[c].y[i] < y->low || plot->curves[c].y[i] > y->high;
+				beyond += is_beyond(y, plot->curves[c].y[i]);
 	return beyond;
 }
 
@@ -455,7 +479,7 @@ svg_draw_curves(string_buffer *out, const svg_plot *plot, const char *css_class,
 		draw_path(out, plot, &plot->curves[c], &x, &y);
 	string_printf(out, "</g>\n");
 	for (c = 0; c < plot->n_curves; c++)
-		if (plot->curves[c].style == SVG_DOTS)
+		if (plot->curves[c].style == SVG_DOTS || plot->curves[c].n <= FEW_POINTS)
 			draw_dots(out, plot, &plot->curves[c], &x, &y);
 	draw_marks(out, &shown, &x, &y, 1);
 	if (plot->rule_name != NULL)
