@@ -19,6 +19,7 @@
 #include "parallel.h"
 #include "pretrain.h"
 #include "report.h"
+#include "report_data.h"
 #include "report_html.h"
 #include "run_folder.h"
 #include "text_source.h"
@@ -28,6 +29,9 @@
 /* Validations together are to take about 2 % of a run: 20 of them, and a pass forward is a third of a step. */
 #define VALIDATION_TOKENS_SHARE 0.003
 #define MIN_VALIDATION 64
+
+/* Words of either vocabulary that --compare keeps in the manifest. */
+#define LISTED_WORDS 200
 
 typedef struct pretraining
 {
@@ -43,6 +47,7 @@ typedef struct pretraining
 	text_counts counts;
 	char *server; /* its version; NULL when resumed */
 	json_t *manifest;
+	vocabulary_use other; /* of request->compare */
 	string_buffer identity;
 	double *rates; /* [n_tensors] training_options.rate_of_tensor */
 } pretraining;
@@ -149,6 +154,20 @@ base_json(const pretraining *p)
 	return json_pack("{s:s, s:s, s:o*}", "kind", base->kind, "sha256", p->model.base.sha256, "card", card);
 }
 
+static json_t *
+vocabulary_json(const pretraining *p)
+{
+	const token_store *store = &p->texts.store;
+	const char *slash = strrchr(p->request->compare, '/');
+	vocabulary_use own = {.tokenizer = p->model.tokenizer,
+						  .n_tokens = (size_t) p->model.special.vocab_size,
+						  .uses = p->texts.counts,
+						  .words = store->words,
+						  .tokens = store->tokens};
+
+	return report_vocabulary_json(&own, &p->other, slash != NULL ? slash + 1 : p->request->compare, LISTED_WORDS);
+}
+
 static mb_status
 write_manifest(pretraining *p, size_t validation, mb_error *err)
 {
@@ -173,6 +192,8 @@ write_manifest(pretraining *p, size_t validation, mb_error *err)
 	json_object_set_new(m, "config", config_json(&p->model.net.options.config));
 	json_object_set_new(m, "parameters", json_integer((json_int_t) p->model.net.n_parameters));
 	json_object_set_new(m, "vocab_sha256", json_string(p->model.vocab_sha256));
+	if (p->request->compare != NULL)
+		json_object_set_new(m, "vocabulary", vocabulary_json(p));
 	if (p->model.base.model != NULL)
 		json_object_set_new(m, "base", base_json(p));
 	json_object_set_new(m, "options", options_json(r));
@@ -383,10 +404,13 @@ static int
 pretrain(pretrain_request *request, const connection_options *where, run_opening opening)
 {
 	pretraining p = {.request = request, .where = where, .opening = opening};
+	const word_counts no_words = {0};
 	mb_error err = {0};
 	mb_status status = output_file_check(request->output, &err);
 	int code = TOOL_OK;
 
+	if (status == MB_OK && request->compare != NULL)
+		status = vocabulary_use_read(&p.other, request->compare, &no_words, 0, &tool_interrupt, &err);
 	if (status == MB_OK)
 		status = pretrain_model_open(&p.model, request, &err);
 	if (status == MB_OK)
@@ -400,6 +424,7 @@ pretrain(pretrain_request *request, const connection_options *where, run_opening
 		code = report_error(&err);
 	run_folder_close();
 	json_decref(p.manifest);
+	vocabulary_use_release(&p.other);
 	string_release(&p.identity);
 	free(p.server);
 	return code;
@@ -463,6 +488,8 @@ run(int argc, char **argv)
 		 "go on from this model file, with its vocabulary"},
 		{OPTION_STRING, "vocab", 0, "VOCAB.TXT", NULL, &request.vocab_path, 0, 0,
 		 "or begin from scratch with this vocabulary (moviebert vocab makes one)"},
+		{OPTION_STRING, "compare", 0, "VOCAB.TXT", NULL, &request.compare, 0, 0,
+		 "tell in the run's page which words the vocabulary has that this one lacks"},
 		{OPTION_STRING, "config", 0, "L,H,A[,I]", NULL, &config, 0, 0,
 		 "then: layers, hidden size, heads, and the intermediate size if it is not\nfour times the hidden size (default "
 		 "4,256,4)"},

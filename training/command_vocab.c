@@ -7,12 +7,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "connection.h"
 #include "interrupt.h"
 #include "memory.h"
-#include "model_source.h"
 #include "output_file.h"
 #include "progress.h"
 #include "query_rows.h"
@@ -61,23 +59,6 @@ vocab_text(const wordpiece_vocabulary *vocabulary)
 	return text;
 }
 
-/* What the vocabulary of --compare makes of the words; none, if words is empty. */
-static mb_status
-use_other(vocabulary_use *other, const vocab_request *request, const vocab_words *words, mb_error *err)
-{
-	const void *data;
-	size_t size;
-	mb_status status = map_file(request->compare, &data, &size, err);
-
-	if (status != MB_OK)
-		return status;
-	status = vocabulary_use_count(other, data, size, &words->counts, words->too_long, &tool_interrupt, err);
-	if (status == MB_CORRUPT || status == MB_LIMIT)
-		mb_hint(err, "The vocabulary is that of --compare: \"%.200s\".", request->compare);
-	munmap((void *) (uintptr_t) data, size);
-	return status;
-}
-
 static mb_status
 train(vocab_result *result, const vocab_request *request, mb_error *err)
 {
@@ -100,7 +81,8 @@ train(vocab_result *result, const vocab_request *request, mb_error *err)
 	status = vocabulary_use_count(&result->use, text.data, text.size, &result->words.counts, result->words.too_long,
 								  &tool_interrupt, err);
 	if (status == MB_OK && request->compare != NULL)
-		status = use_other(&result->other, request, &result->words, err);
+		status = vocabulary_use_read(&result->other, request->compare, &result->words.counts, result->words.too_long,
+									 &tool_interrupt, err);
 	if (status == MB_OK && interrupt_requested())
 		status = mb_fail(err, MB_CANCELLED, "interrupted");
 	if (status == MB_OK)
@@ -113,12 +95,12 @@ train(vocab_result *result, const vocab_request *request, mb_error *err)
 static mb_status
 check_files(const vocab_request *request, mb_error *err)
 {
-	const vocab_words no_words = {0};
+	const word_counts no_words = {0};
 	vocabulary_use other = {0};
 	mb_status status = output_file_check(request->output, err);
 
 	if (status == MB_OK && request->compare != NULL)
-		status = use_other(&other, request, &no_words, err);
+		status = vocabulary_use_read(&other, request->compare, &no_words, 0, &tool_interrupt, err);
 	vocabulary_use_release(&other);
 	return status;
 }

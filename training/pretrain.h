@@ -16,6 +16,7 @@ typedef struct pretrain_request
 	const char *vocab_path; /* from scratch */
 	const char *config;     /* "layers,hidden,heads[,intermediate]" */
 	const char *from;       /* or the model file to go on from */
+	const char *compare;    /* a vocab.txt that the run's page compares the vocabulary with, or NULL */
 	bool cased, keep_accents;
 	int64_t max_positions; /* 0: length */
 	const char *output, *folder;

@@ -7,6 +7,7 @@
 
 #include "card.h"
 #include "memory.h"
+#include "moviebert/utf8.h"
 
 json_t *
 report_calibration_json(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows, size_t n_tags)
@@ -114,6 +115,16 @@ report_cooccurrence_json(const uint8_t *labels, const uint8_t *known, const char
 					 together);
 }
 
+/* Neither "##ing", a single character, nor "[MASK]". */
+static bool
+is_word(const char *token, size_t bytes)
+{
+	mb_codepoint c;
+
+	return mb_utf8_decode((const unsigned char *) token, bytes, &c) != bytes && memcmp(token, "##", 2) != 0 &&
+		   !(token[0] == '[' && token[bytes - 1] == ']');
+}
+
 static json_t *
 difference_json(const vocabulary_use *a, const vocabulary_use *b, size_t max_listed, json_int_t *total)
 {
@@ -126,7 +137,7 @@ difference_json(const vocabulary_use *a, const vocabulary_use *b, size_t max_lis
 		size_t bytes;
 		const char *token = mb_tokenizer_token(&a->tokenizer, ids[i], &bytes);
 
-		if (bytes > 2 && memcmp(token, "##", 2) == 0)
+		if (!is_word(token, bytes))
 			continue;
 		json_array_append_new(list,
 							  json_pack("{ss%, sI}", "token", token, bytes, "uses", (json_int_t) a->uses[ids[i]]));

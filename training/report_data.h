@@ -38,10 +38,11 @@ json_t *report_cooccurrence_json(const uint8_t *labels, const uint8_t *known, co
 								 size_t n_tags, size_t max_tags);
 
 /*
- * What `own` has that the other vocabulary lacks, and the reverse, the most used first; of continuations ("##ing") only
- * the number.
+ * Words that `own` has and the other vocabulary lacks, and the reverse: the most used first, then in the order of their
+ * vocabulary.  Continuations ("##ing"), single characters and special tokens are counted and not listed.
  * {"other":name,"tokens":n,"added_tokens":n,"missing_tokens":n,"tokens_per_word":x,"other_tokens_per_word":x,
- *  "added":[{"token":t,"uses":n}, ...],"missing":[...]}, at most max_listed of each.
+ *  "added":[{"token":t,"uses":n}, ...],"missing":[...]}, at most max_listed of each.  Where nobody counted what words take,
+ * tokens_per_word is null.
  */
 json_t *report_vocabulary_json(const vocabulary_use *own, const vocabulary_use *other, const char *other_name,
 							   size_t max_listed);

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "memory.h"
+#include "model_source.h"
 
 #define WORDS_BETWEEN_CHECKS 4096
 
@@ -57,6 +59,23 @@ vocabulary_use_count(vocabulary_use *use, const char *vocab, size_t vocab_bytes,
 		for (j = 0; j < n; j++)
 			use->uses[ids[j]] += count;
 	}
+	return status;
+}
+
+mb_status
+vocabulary_use_read(vocabulary_use *use, const char *path, const word_counts *counts, uint64_t too_long,
+					const mb_interrupt *interrupt, mb_error *err)
+{
+	const void *data;
+	size_t size;
+	mb_status status = map_file(path, &data, &size, err);
+
+	if (status != MB_OK)
+		return status;
+	status = vocabulary_use_count(use, data, size, counts, too_long, interrupt, err);
+	if (status == MB_CORRUPT || status == MB_LIMIT)
+		mb_hint(err, "The vocabulary is that of --compare: \"%.200s\".", path);
+	munmap((void *) (uintptr_t) data, size);
 	return status;
 }
 

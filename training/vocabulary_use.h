@@ -27,6 +27,9 @@ typedef struct vocabulary_use
  */
 mb_status vocabulary_use_count(vocabulary_use *use, const char *vocab, size_t vocab_bytes, const word_counts *counts,
 							   uint64_t too_long, const mb_interrupt *interrupt, mb_error *err);
+/* The same with a file, which the error names. */
+mb_status vocabulary_use_read(vocabulary_use *use, const char *path, const word_counts *counts, uint64_t too_long,
+							  const mb_interrupt *interrupt, mb_error *err);
 void vocabulary_use_release(vocabulary_use *use);
 
 /* Ids of the tokens of a that b does not have, most used first; *n of them, the caller's to free. */

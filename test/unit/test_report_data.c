@@ -106,7 +106,7 @@ vocabularies_by_hand(void **state)
 	assert_string_equal(text, "{\"other\":\"general\",\"tokens\":12,\"added_tokens\":5,\"missing_tokens\":8,"
 							  "\"tokens_per_word\":1.0,\"other_tokens_per_word\":3.0,"
 							  "\"added\":[{\"token\":\"heist\",\"uses\":3},{\"token\":\"ghost\",\"uses\":1}],"
-							  "\"missing\":[{\"token\":\"h\",\"uses\":3},{\"token\":\"cell\",\"uses\":0}]}");
+							  "\"missing\":[{\"token\":\"cell\",\"uses\":0}]}");
 	free(text);
 	json_decref(difference);
 	vocabulary_use_release(&own);
