@@ -173,8 +173,8 @@ is_table(const json_t *value)
 }
 
 /*
- * numbers: a table of measures, numbers at the right.  beside: another object of the same members, for a second column of
- * them; NULL: none.
+ * numbers: a table of measures, numbers at the right.  beside: another object of the same members, for a second column
+ * of them; NULL: none.
  */
 static void
 add_rows(string_buffer *out, const json_t *object, bool numbers, json_t *beside, const char *before,
@@ -419,7 +419,7 @@ add_figures(string_buffer *out, const run_record *run)
 	double tokens = run_series_last(run_table_find(&run->steps, "tokens"), NULL);
 	double seconds = run_series_last(run_table_find(&run->steps, "seconds"), NULL);
 	double speed = mean_speed(run), gflops = speed * run_series_last(run_table_find(&run->steps, "gflops"), NULL) /
-										  run_series_last(run_table_find(&run->steps, "tokens_per_s"), NULL);
+											 run_series_last(run_table_find(&run->steps, "tokens_per_s"), NULL);
 	char a[HTML_NUMBER], b[HTML_NUMBER + 16];
 	string_buffer figures = {0};
 	size_t n = 0;

@@ -18,7 +18,7 @@ like($out, qr/^moviebert \d+\.\d+\.\d+$/, '--version');
 ($code, $out) = tool('--help');
 is($code, 0, '--help leaves with 0');
 is_deeply([ tool('-h') ], [ 0, $out, '' ], '-h says the same');
-my @commands = qw(import info install export finetune evaluate);
+my @commands = qw(import info install export vocab pretrain finetune evaluate report);
 for my $command (@commands)
 {
 	like($out, qr/^  $command\s/m, "--help lists $command");

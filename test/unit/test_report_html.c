@@ -1,6 +1,6 @@
 /*
- * test_report_html.c - a run's page: well-formed whatever a text holds, complete, small, with no label over another; and
- * what it says of files that are damaged.
+ * test_report_html.c - a run's page: well-formed whatever a text holds, complete, small, with no label over another;
+ * and what it says of files that are damaged.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -112,7 +112,7 @@ typedef struct reader
 	char ids[MOST_IDS][96], references[MOST_IDS][96];
 	size_t n_ids, n_references;
 	label labels[MOST_LABELS]; /* of the picture that is read */
-	size_t n_labels, turned; /* depth of a group that is turned; 0: none */
+	size_t n_labels, turned;   /* depth of a group that is turned; 0: none */
 	size_t pictures;
 } reader;
 
@@ -233,8 +233,8 @@ check_labels(reader *r)
 			const label *a = &r->labels[i], *b = &r->labels[j];
 
 			if (fabs(a->y - b->y) < 9 && a->from < b->to && b->from < a->to)
-				fail_msg("picture %zu: the labels \"%s\" (%.1f to %.1f) and \"%s\" (%.1f to %.1f) overlap at y %.1f", r->pictures,
-						 a->text, a->from, a->to, b->text, b->from, b->to, a->y);
+				fail_msg("picture %zu: the labels \"%s\" (%.1f to %.1f) and \"%s\" (%.1f to %.1f) overlap at y %.1f",
+						 r->pictures, a->text, a->from, a->to, b->text, b->from, b->to, a->y);
 		}
 	r->n_labels = 0;
 	r->pictures++;
@@ -275,7 +275,8 @@ read_tag(reader *r)
 	}
 	if (*r->at != '>')
 		refuse(r, "a tag that does not end");
-	if (strcmp(name, "script") == 0 || strcmp(name, "link") == 0 || strcmp(name, "img") == 0 || strcmp(name, "iframe") == 0)
+	if (strcmp(name, "script") == 0 || strcmp(name, "link") == 0 || strcmp(name, "img") == 0 ||
+		strcmp(name, "iframe") == 0)
 		refuse(r, "a tag that loads or runs");
 	if (closing)
 	{
@@ -414,11 +415,13 @@ page_of_a_run_that_was_cut_off(void **state)
 	assert_has(page, "6.76 nats: frequencies of tokens alone");
 	assert_has(page, "Step 40: The loss is diverging; the loss rose to 9.1.");
 	assert_has(page, "Step 30: Went back to the last checkpoint; from step 40 to step 30.");
-	assert_has(page, "The vocabulary of this run beside general.txt. A word of these texts takes 1.18 tokens; with the other "
-					 "vocabulary 1.27.");
+	assert_has(page,
+			   "The vocabulary of this run beside general.txt. A word of these texts takes 1.18 tokens; with the other "
+			   "vocabulary 1.27.");
 	assert_has(page, "<bdi>heist</bdi><small>120</small>");
 	assert_has(page, "<bdi>cell</bdi></li>");
-	assert_has(page, "<th scope=\"row\">Loss<small>in training</small></th><td class=\"n\">4.3<small>step 100</small></td>");
+	assert_has(page,
+			   "<th scope=\"row\">Loss<small>in training</small></th><td class=\"n\">4.3<small>step 100</small></td>");
 	assert_has(page, "<pre>SELECT plot FROM movies</pre>");
 	assert_lacks(page, "<h2 id=\"tags\">");
 	free(page);
@@ -428,16 +431,18 @@ static void
 hostile_texts(void **state)
 {
 	static const char manifest[] =
-		"{\"task\": \"</title><script>alert('x')</script>\", \"query\": \"a]]>b--><!-- \\u0001\\u001b[2J \\u0085 \\u202Eevil "
+		"{\"task\": \"</title><script>alert('x')</script>\", \"query\": \"a]]>b--><!-- \\u0001\\u001b[2J \\u0085 "
+		"\\u202Eevil "
 		"\\u007f\\r\\n\\ttab &lt; \\ufffe\", \"command\": [\"moviebert\", \"it's\", \"\", \"a b\", \"plain\"], "
 		"\"machine\": {\"cpu\": \"\\\" onload=\\\"x\"}, \"<k & \\\"ey>\": {\"<in>\": \"<v>\"}}";
-	static const char metrics[] =
-		"{\"type\":\"step\",\"step\":1,\"loss\":1,\"<b onclick='x'>\":2}\n"
-		"{\"type\":\"validation\",\"step\":1,\"loss\":1,\"\\\"><script>\":0.5,\"</svg>\":7}\n"
-		"{\"type\":\"event\",\"step\":1,\"name\":\"<em>\",\"detail\":\"</ol><script>\"}\n"
-		"{\"type\":\"final\",\"per_tag\":[{\"tag\":\"<script>\",\"support\":3,\"ap\":0.5,\"f1\":2},{\"tag\":\"a\\\"b\\u0003\","
-		"\"support\":-1,\"ap\":-3},{\"tag\":4},7],\"cooccurrence\":{\"tags\":[\"<i>\",\"'\\\"\"],\"together\":[[1,1],[1]]},"
-		"\"calibration\":{\"bins\":[{\"mean_score\":5,\"share\":-2,\"count\":3},\"x\"]}}\n";
+	static const char metrics[] = "{\"type\":\"step\",\"step\":1,\"loss\":1,\"<b onclick='x'>\":2}\n"
+								  "{\"type\":\"validation\",\"step\":1,\"loss\":1,\"\\\"><script>\":0.5,\"</svg>\":7}\n"
+								  "{\"type\":\"event\",\"step\":1,\"name\":\"<em>\",\"detail\":\"</ol><script>\"}\n"
+								  "{\"type\":\"final\",\"per_tag\":[{\"tag\":\"<script>\",\"support\":3,\"ap\":0.5,"
+								  "\"f1\":2},{\"tag\":\"a\\\"b\\u0003\","
+								  "\"support\":-1,\"ap\":-3},{\"tag\":4},7],\"cooccurrence\":{\"tags\":[\"<i>\",\"'"
+								  "\\\"\"],\"together\":[[1,1],[1]]},"
+								  "\"calibration\":{\"bins\":[{\"mean_score\":5,\"share\":-2,\"count\":3},\"x\"]}}\n";
 	run_files files = make_run(manifest, metrics);
 	char *page = page_of(files.folder);
 
@@ -446,8 +451,8 @@ hostile_texts(void **state)
 	assert_lacks(page, "<em>");
 	assert_lacks(page, "\x1b");
 	assert_lacks(page, "\xc2\x85");
-	assert_lacks(page, "\xe2\x80\xae"); /* U+202E */
-	assert_lacks(page, "\xef\xbf\xbe"); /* U+FFFE */
+	assert_lacks(page, "\xe2\x80\xae");              /* U+202E */
+	assert_lacks(page, "\xef\xbf\xbe");              /* U+FFFE */
 	assert_has(page, "\xe2\x90\x81\xe2\x90\x9b[2J"); /* their pictures */
 	assert_has(page, "a]]&gt;b--&gt;&lt;!-- ");
 	assert_has(page, "&amp;lt;");
@@ -467,8 +472,10 @@ little_or_nothing(void **state)
 		"{\"type\":\"validation\",\"step\":5,\"loss\":2.5,\"macro_ap\":0.5}\n",
 		"{\"type\":\"event\",\"step\":5,\"name\":\"interrupted\",\"detail\":\"\"}\n",
 		"{\"type\":\"final\"}\n",
-		"{\"type\":\"final\",\"test\":{\"per_tag\":[]},\"calibration\":{\"bins\":[]},\"cooccurrence\":{\"tags\":[\"a\"]}}\n",
-		"{\"type\":\"step\",\"step\":1,\"loss\":1e308}\n{\"type\":\"step\",\"step\":2,\"loss\":-1e308,\"rate\":1e-300}\n",
+		"{\"type\":\"final\",\"test\":{\"per_tag\":[]},\"calibration\":{\"bins\":[]},\"cooccurrence\":{\"tags\":[\"a\"]"
+		"}}\n",
+		"{\"type\":\"step\",\"step\":1,\"loss\":1e308}\n{\"type\":\"step\",\"step\":2,\"loss\":-1e308,\"rate\":1e-300}"
+		"\n",
 		"{\"type\":\"step\",\"step\":1,\"loss\":7}\n{\"type\":\"step\",\"step\":1e15,\"loss\":7,\"grad_norm\":0}\n",
 		"{\"type\":\"something else\",\"step\":1}\n",
 		NULL,
@@ -530,10 +537,11 @@ long_run(void **state)
 		/* between 1 and 2, once 2.5 */
 		double loss = i == steps / 2 + 7 ? 2.5 : 1 + (i * 7919 % 1000) / 1000.0;
 
-		string_printf(&metrics,
-					  "{\"type\":\"step\",\"step\":%d,\"tokens\":%d,\"seconds\":%d,\"loss\":%.3f,\"accuracy\":%.3f,\"rate\":%g,"
-					  "\"grad_norm\":%.3f,\"tokens_per_s\":%d,\"gflops\":%.3f}\n",
-					  i, 64 * i, i, loss, loss / 3, 1e-3 / i, loss * 2, 5000 + i % 91, loss * 50);
+		string_printf(
+			&metrics,
+			"{\"type\":\"step\",\"step\":%d,\"tokens\":%d,\"seconds\":%d,\"loss\":%.3f,\"accuracy\":%.3f,\"rate\":%g,"
+			"\"grad_norm\":%.3f,\"tokens_per_s\":%d,\"gflops\":%.3f}\n",
+			i, 64 * i, i, loss, loss / 3, 1e-3 / i, loss * 2, 5000 + i % 91, loss * 50);
 		if (i % 50 == 0)
 			string_printf(&metrics, "{\"type\":\"validation\",\"step\":%d,\"loss\":%.3f,\"accuracy\":%.3f}\n", i, loss,
 						  loss / 4);
@@ -560,8 +568,9 @@ long_run(void **state)
 static void
 steps_told_twice(void **state)
 {
-	run_files files = make_run(NULL, "{\"type\":\"step\",\"step\":2,\"loss\":2}\n{\"type\":\"step\",\"step\":4,\"loss\":9}\n"
-									 "{\"type\":\"step\",\"step\":6,\"loss\":90}\n{\"type\":\"step\",\"step\":3,\"loss\":1}\n");
+	run_files files =
+		make_run(NULL, "{\"type\":\"step\",\"step\":2,\"loss\":2}\n{\"type\":\"step\",\"step\":4,\"loss\":9}\n"
+					   "{\"type\":\"step\",\"step\":6,\"loss\":90}\n{\"type\":\"step\",\"step\":3,\"loss\":1}\n");
 	char *page = page_of(files.folder);
 
 	(void) state;
@@ -640,7 +649,8 @@ static void
 last_line_without_end(void **state)
 {
 	run_files files = make_run(NULL, "{\"type\":\"step\",\"step\":7,\"loss\":1}\n{\"type\":\"step\",\"step\":8,\"lo");
-	run_files whole = make_run(NULL, "{\"type\":\"step\",\"step\":7,\"loss\":1}\n{\"type\":\"step\",\"step\":8,\"loss\":1}");
+	run_files whole =
+		make_run(NULL, "{\"type\":\"step\",\"step\":7,\"loss\":1}\n{\"type\":\"step\",\"step\":8,\"loss\":1}");
 	char *page = page_of(files.folder);
 
 	(void) state;
@@ -738,8 +748,13 @@ ticks_by_hand(void **state)
 		{0, 100, false, 6, "0 20 40 60 80 100"},
 		{0, 1, false, 6, "0 0.2 0.4 0.6 0.8 1.0"},
 		{0, 0.3, false, 5, "0 0.1 0.2 0.3"},
-		{0, 5e-5, false, 6, "0 1\xc2\xb7" "10\xe2\x81\xbb\xe2\x81\xb5 2\xc2\xb7" "10\xe2\x81\xbb\xe2\x81\xb5 3\xc2\xb7"
-							"10\xe2\x81\xbb\xe2\x81\xb5 4\xc2\xb7" "10\xe2\x81\xbb\xe2\x81\xb5 5\xc2\xb7" "10\xe2\x81\xbb\xe2\x81\xb5"},
+		{0, 5e-5, false, 6,
+		 "0 1\xc2\xb7"
+		 "10\xe2\x81\xbb\xe2\x81\xb5 2\xc2\xb7"
+		 "10\xe2\x81\xbb\xe2\x81\xb5 3\xc2\xb7"
+		 "10\xe2\x81\xbb\xe2\x81\xb5 4\xc2\xb7"
+		 "10\xe2\x81\xbb\xe2\x81\xb5 5\xc2\xb7"
+		 "10\xe2\x81\xbb\xe2\x81\xb5"},
 		{0, 100000, false, 6, "0 20k 40k 60k 80k 100k"},
 		{0, 2500000, false, 6, "0 0.5M 1.0M 1.5M 2.0M 2.5M"},
 		{-1, 1, false, 5, "-1.0 -0.5 0 0.5 1.0"},
@@ -777,8 +792,10 @@ numbers_and_texts(void **state)
 	assert_string_equal(html_number(buffer, 0.123456), "0.1235");
 	assert_string_equal(html_number(buffer, 0), "0");
 	assert_string_equal(html_number(buffer, NAN), "\xe2\x80\x93");
-	assert_string_equal(html_number(buffer, 1.234e-5), "1.23\xc2\xb7" "10\xe2\x81\xbb\xe2\x81\xb5");
-	assert_string_equal(html_number(buffer, 2e20), "2.00\xc2\xb7" "10\xc2\xb2\xe2\x81\xb0");
+	assert_string_equal(html_number(buffer, 1.234e-5), "1.23\xc2\xb7"
+													   "10\xe2\x81\xbb\xe2\x81\xb5");
+	assert_string_equal(html_number(buffer, 2e20), "2.00\xc2\xb7"
+												   "10\xc2\xb2\xe2\x81\xb0");
 	assert_string_equal(html_large(buffer, 9999), "9,999");
 	assert_string_equal(html_large(buffer, 22713216), "22.7 million");
 	assert_string_equal(html_large(buffer, 999999), "1.00 million");
@@ -788,7 +805,9 @@ numbers_and_texts(void **state)
 	assert_string_equal(html_duration(buffer, 200000), "2 d 7 h");
 	assert_string_equal(html_duration(buffer, NAN), "\xe2\x80\x93");
 
-	assert_int_equal(html_width("\xe6\x97\xa5\xe6\x9c\xac" "e\xcc\x81"), 5);
+	assert_int_equal(html_width("\xe6\x97\xa5\xe6\x9c\xac"
+								"e\xcc\x81"),
+					 5);
 	assert_false(html_elided(&text, "noir", 4));
 	assert_true(html_elided(&text, "<western>", 4));
 	assert_true(html_elided(&text, "\xe6\x97\xa5\xe6\x9c\xac\xe6\x98\xa0", 4));
