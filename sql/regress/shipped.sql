@@ -10,7 +10,7 @@
 
 DROP EXTENSION moviebert;
 CREATE EXTENSION moviebert;
-SELECT name, is_default, architecture, problem, cardinality(tags) > 0 AS tags, jsonb_typeof(card) FROM bert_models;
+SELECT name, is_default, problem, cardinality(tags) > 0 AS tags, jsonb_typeof(card) FROM bert_models;
 SELECT cardinality(bert_tags('A detective hunts a murderer through the rain.', 3)) BETWEEN 1 AND 3,
        bert_embed('a ghost') = bert_embed('a ghost', 'moviebert-1');
 
