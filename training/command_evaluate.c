@@ -249,8 +249,8 @@ run(int argc, char **argv)
 		 "nothing "
 		 "is known in that row.  NULL: all (default)"},
 		{OPTION_STRING, "key", 0, "COLUMN", NULL, &request.columns.key, 0, 0,
-		 "its column that says which rows belong together, such as a film's number; intervals draw\n"
-		 "them together (default: the text)"},
+		 "its column that says which rows belong together, such as a film's number; intervals\n"
+		 "draw them together (default: the text)"},
 		{OPTION_STRING, "output", 'o', "FILE", NULL, &request.output, 0, 0,
 		 "write scores and true tags to FILE, for \"moviebert compare\""},
 		{OPTION_STRING, "k", 0, "LIST", NULL, &cutoffs, 0, 0, "how many best tags to look at (default: 3,5)"},
@@ -339,11 +339,9 @@ const command_spec command_evaluate = {
 	"measure a model's tags on the rows of a query",
 	"Computes the scores that bert_tag_scores would give, and compares them with the rows' tags: micro, macro and "
 	"samples F1\n"
-	"at the model's own thresholds and at 0.5, macro and micro average precision, precision, recall and nDCG of the "
-	"best "
-	"3 and\n"
-	"5 tags, how many tags it has learned to give at all, calibration error (ECE) and Brier score, and all of it per "
-	"tag.\n"
+	"at the model's own thresholds and at 0.5, macro and micro average precision, precision, recall and nDCG of the\n"
+	"best 3 and 5 tags, how many tags it has learned to give at all, calibration error (ECE) and Brier score, and all of\n"
+	"it per tag.\n"
 	"Definitions are scikit-learn's, with zero_division=0.  95 % intervals come from a bootstrap over the rows.\n"
 	"Use rows that the model was not trained on.",
 	"  moviebert evaluate --model tags.safetensors -d mydb --query \"SELECT plot, tags FROM movies WHERE fold = 2\"\n"
