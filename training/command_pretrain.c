@@ -103,8 +103,8 @@ identify(pretraining *p)
 		string_printf(id, "%lld tokens a step in sequences of %lld, mask %g%s, ",
 					  (long long) (r->batch_tokens * r->accumulate), (long long) r->length, r->masking.share,
 					  r->masking.whole_words ? " of whole words" : "");
-	string_printf(id, "dropout %g, seed %llu, %d shards", r->dropout, (unsigned long long) r->training.seed,
-				  r->training.n_shards);
+	string_printf(id, "dropout %g, seed %llu, %d shards of %zu tokens", r->dropout,
+				  (unsigned long long) r->training.seed, r->training.n_shards, r->training.max_tokens);
 	p->request->training.identity = id->data;
 }
 
@@ -269,7 +269,6 @@ create_task(pretraining *p, mb_error *err)
 {
 	pretrain_request *r = p->request;
 	training_options *o = &r->training;
-	size_t length = (size_t) r->length;
 	mb_status status =
 		r->spans ? spans_create(&p->spans, r, &p->model, &p->texts, &p->task, err)
 				 : mlm_create(&p->mlm, r, &p->model, &p->texts, &p->task, err);
@@ -279,8 +278,6 @@ create_task(pretraining *p, mb_error *err)
 	choose_rates(p);
 	if (o->steps == 0 && o->budget <= 0)
 		o->steps = (uint64_t) ceil(r->epochs * (double) steps_per_epoch(p));
-	o->max_length = length;
-	o->max_tokens = length < PRETRAIN_PASS_TOKENS ? PRETRAIN_PASS_TOKENS : length;
 	return MB_OK;
 }
 
@@ -469,7 +466,7 @@ run(int argc, char **argv)
 	training_options *training = &request.training;
 	connection_options where = {0};
 	const char *objective = "mlm", *precision = "fp32", *budget = NULL, *config = NULL;
-	int64_t threads = parallel_default_threads(), shards = 0, seed = 1, steps = 0, span_max = 0;
+	int64_t threads = parallel_default_threads(), shards = 0, seed = 1, steps = 0, span_max = 0, pass_tokens = 0;
 	bool resume = false, restart = false;
 	string_buffer folder = {0};
 	char *command_line, *resume_command;
@@ -552,6 +549,9 @@ run(int argc, char **argv)
 		{OPTION_INTEGER, "shards", 0, "N", NULL, &shards, 1, 64,
 		 "parts of a step, of which each thread computes one at a time (default: CPUs, at\nleast 2); results depend on "
 		 "it in their last digits"},
+		{OPTION_INTEGER, "pass-tokens", 0, "N", NULL, &pass_tokens, 8, 1e7,
+		 "tokens that a shard computes at once (default 1024; spans: 4096).  With spans,\nwhat is more is computed twice: "
+		 "more is faster and takes more memory"},
 		{OPTION_FLAG, "stop-on-plateau", 0, NULL, NULL, &training->stop_on_plateau, 0, 0,
 		 "mlm: stop when token frequencies are all that was learned"},
 		{OPTION_FLAG, "quiet", 0, NULL, NULL, &request.silent, 0, 0, "no progress and no notes (the folder's log.txt has them)"},
@@ -593,6 +593,10 @@ run(int argc, char **argv)
 	training->n_threads = (int) threads;
 	training->n_shards = shards > 0 ? (int) shards : parallel_default_threads() < 2 ? 2 : parallel_default_threads();
 	training->silent = request.silent;
+	training->max_length = (size_t) request.length;
+	training->max_tokens = (size_t) (pass_tokens > 0 ? pass_tokens : request.spans ? 4096 : 1024);
+	if (training->max_tokens < training->max_length)
+		training->max_tokens = training->max_length;
 	if (training->rate < 0)
 		training->rate = request.from != NULL ? 5e-5 : 1e-3;
 	if (training->warmup < 0)

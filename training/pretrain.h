@@ -96,9 +96,6 @@ void spans_destroy(spans_task *spans);
 uint64_t spans_steps_per_epoch(const spans_task *spans);
 size_t spans_limit_validation(spans_task *spans, size_t limit);
 
-/* Tokens of one forward and backward pass: their activations stay near the cores. */
-#define PRETRAIN_PASS_TOKENS 1024
-
 /* ---- the plan -------------------------------------------------------------------------------------------------------- */
 
 typedef struct pretrain_plan

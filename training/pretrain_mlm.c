@@ -303,7 +303,7 @@ mlm_create(mlm_task **result, const pretrain_request *request, const pretrain_mo
 	mlm->dropout = request->dropout;
 	mlm->epoch = UINT64_MAX;
 	mlm->n_threads = request->training.n_threads;
-	mlm->pass = T < PRETRAIN_PASS_TOKENS ? PRETRAIN_PASS_TOKENS / T : 1;
+	mlm->pass = request->training.max_tokens / T;
 	mlm->validation_pass = T < VALIDATION_PASS_TOKENS ? VALIDATION_PASS_TOKENS / T : 1;
 	sequences_create(&mlm->step, n > 0 ? n : 1, T);
 	status = packing_create(&mlm->packing, &texts->store, texts->parts[PART_TRAINING],

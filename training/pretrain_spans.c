@@ -3,8 +3,8 @@
  * do not (Giorgi et al. 2020, arXiv:2006.03659).
  *
  * The loss of one text needs the vectors of all.  Phase 0 computes vectors alone; then the loss; phase 1 goes backward,
- * computing each pass forward again unless its shard had only that one (Gao et al. 2021, arXiv:2101.06983): memory does not grow
- * with the number of texts.
+ * from the last pass, whose activations are still there, to the first, computing the others forward again (Gao et al. 2021,
+ * arXiv:2101.06983): memory does not grow with the number of texts.
  */
 #include "pretrain.h"
 
@@ -17,6 +17,7 @@
 
 #define VALIDATION_SEED 1
 #define VALIDATION_TEXTS 1000
+#define VALIDATION_PASS_TOKENS 1024
 
 /* Pairs of spans: sequence 2 i is the first of pair i, sequence 2 i + 1 the second. */
 typedef struct span_set
@@ -36,7 +37,7 @@ struct spans_task
 	const net *net;
 	const token_store *store;
 	const special_ids *special;
-	size_t T, min_tokens;
+	size_t T, min_tokens, pass_tokens;
 	uint64_t seed;
 	double dropout, temperature;
 	uint64_t *texts; /* long enough, in the order of `epoch` */
@@ -105,14 +106,13 @@ typedef struct span_pass
 	size_t first;
 } span_pass;
 
-/* As many sequences from first on as have at most max_tokens. */
 static void
-pass_create(span_pass *pass, const spans_task *spans, const span_set *set, size_t first, size_t end, size_t max_tokens)
+pass_create(span_pass *pass, const spans_task *spans, const span_set *set, size_t first, size_t end)
 {
-	size_t B = 0, N = 0, at = 0, i;
+	size_t B = end - first, N = 0, at = 0, i;
 
-	while (first + B < end && (B == 0 || N + (size_t) set->lengths[first + B] <= max_tokens))
-		N += (size_t) set->lengths[first + B++];
+	for (i = 0; i < B; i++)
+		N += (size_t) set->lengths[first + i];
 	pass->ids = allocate(N, sizeof(int32_t));
 	for (i = 0; i < B; i++)
 	{
@@ -221,21 +221,43 @@ begin_step(void *arg, uint64_t step, mb_error *err)
 	return MB_OK;
 }
 
+/* Where each pass over sequences first .. end begins; returns their number.  starts: room for end - first. */
+static size_t
+divide(const spans_task *spans, const span_set *set, size_t first, size_t end, size_t *starts)
+{
+	size_t n = 0, tokens = 0, i;
+
+	for (i = first; i < end; i++)
+	{
+		if (n == 0 || tokens + (size_t) set->lengths[i] > spans->pass_tokens)
+		{
+			starts[n++] = i;
+			tokens = 0;
+		}
+		tokens += (size_t) set->lengths[i];
+	}
+	return n;
+}
+
 static mb_status
 compute_shard(void *arg, int phase, shard_work *work, mb_error *err)
 {
 	spans_task *spans = arg;
 	span_set *set = &spans->step;
-	size_t shards = (size_t) work->n_shards, start = 2 * (set->n * (size_t) work->shard / shards);
-	size_t end = 2 * (set->n * ((size_t) work->shard + 1) / shards), first = start;
+	size_t shards = (size_t) work->n_shards, first = 2 * (set->n * (size_t) work->shard / shards);
+	size_t end = 2 * (set->n * ((size_t) work->shard + 1) / shards);
+	size_t *starts = allocate(end - first + 1, sizeof(*starts));
+	size_t n = divide(spans, set, first, end, starts), i;
 
 	(void) err;
-	while (first < end)
+	starts[n] = end;
+	for (i = 0; i < n; i++)
 	{
-		net_pass how = {spans->dropout, rng_key(spans->seed, RNG_DROPOUT, work->step, first), -1};
+		size_t at = phase == 0 ? i : n - 1 - i;
+		net_pass how = {spans->dropout, rng_key(spans->seed, RNG_DROPOUT, work->step, starts[at]), -1};
 		span_pass pass;
 
-		pass_create(&pass, spans, set, first, end, PRETRAIN_PASS_TOKENS);
+		pass_create(&pass, spans, set, starts[at], starts[at + 1]);
 		if (phase == 0)
 		{
 			pass_vectors(&pass, spans, set, work->parameters, work->activations, &how);
@@ -243,13 +265,13 @@ compute_shard(void *arg, int phase, shard_work *work, mb_error *err)
 		}
 		else
 		{
-			if (first > start || first + pass.batch.B < end)
+			if (i > 0)
 				(void) net_forward(spans->net, work->parameters, work->activations, &pass.batch, &how);
 			pass_backward(&pass, spans, set, work->parameters, work->gradients, work->activations, &how);
 		}
-		first += pass.batch.B;
 		pass_release(&pass);
 	}
+	free(starts);
 	return MB_OK;
 }
 
@@ -288,7 +310,7 @@ validate_pass(void *arg, size_t job, int thread)
 	const net_pass how = {0, 0, -1};
 	span_pass pass;
 
-	pass_create(&pass, spans, set, first, end, PRETRAIN_PASS_TOKENS);
+	pass_create(&pass, spans, set, first, end);
 	pass_vectors(&pass, spans, set, work->parameters, work->activations[thread], &how);
 	pass_release(&pass);
 }
@@ -298,7 +320,7 @@ validate(void *arg, const net *n, const real *parameters, json_t *metrics, doubl
 {
 	spans_task *spans = arg;
 	span_set *set = &spans->validation;
-	size_t per_job = spans->T < PRETRAIN_PASS_TOKENS ? PRETRAIN_PASS_TOKENS / spans->T : 1, correct = 0;
+	size_t per_job = spans->T < VALIDATION_PASS_TOKENS ? VALIDATION_PASS_TOKENS / spans->T : 1, correct = 0;
 	validation_work work = {.spans = spans, .parameters = parameters, .per_job = per_job};
 	double loss;
 	int t;
@@ -400,6 +422,7 @@ spans_create(spans_task **result, const pretrain_request *request, const pretrai
 	spans->special = &model->special;
 	spans->T = (size_t) request->length;
 	spans->min_tokens = (size_t) request->span_min;
+	spans->pass_tokens = request->training.max_tokens;
 	spans->seed = request->training.seed;
 	spans->dropout = request->dropout;
 	spans->temperature = request->temperature;
