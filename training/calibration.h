@@ -35,8 +35,8 @@ double threshold_best_f1(const float *scores, const uint8_t *labels, const uint8
  * One threshold for all tags that maximises micro F1, and for each tag its own, shrunk to the global one with weight
  * n+ / (n+ + THRESHOLD_PRIOR).  thresholds [L] are kept within (0, 1).
  */
-void thresholds_calibrate(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows, size_t n_tags,
-						  float *thresholds, double *global);
+void thresholds_calibrate(const float *scores, const uint8_t *labels, const uint8_t *known, size_t n_rows,
+						  size_t n_tags, float *thresholds, double *global);
 
 double sigmoid(double z);
 

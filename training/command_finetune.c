@@ -136,10 +136,9 @@ train(const finetune_request *request, const finetune_data *data, const model_so
 		if (parts[PART_TEST].n > 0)
 			measure(&test, &parts[PART_TEST], &fit, H, L);
 		warn_unsupported(&validation, &data->labels);
-		card =
-			finetune_card(request, data, base, finetune_head_training(feature_stats, &fit), &validation,
-						  "Regularisation, calibration and thresholds were chosen on the validation part.",
-						  parts[PART_TEST].n > 0 ? &test : NULL);
+		card = finetune_card(request, data, base, finetune_head_training(feature_stats, &fit), &validation,
+							 "Regularisation, calibration and thresholds were chosen on the validation part.",
+							 parts[PART_TEST].n > 0 ? &test : NULL);
 		if (as_json)
 			json_print(card);
 		else
@@ -153,7 +152,8 @@ train(const finetune_request *request, const finetune_data *data, const model_so
 			else
 				printf("  --test=0.1 or --test-query keeps rows aside for an honest measure.\n");
 		}
-		status = finetune_write(&written, output, base->model, "tagger", &data->labels, &fit, card, &parts[PART_VALIDATION], err);
+		status = finetune_write(&written, output, base->model, "tagger", &data->labels, &fit, card,
+								&parts[PART_VALIDATION], err);
 		if (status == MB_OK && !as_json)
 			printf("\nWrote \"%s\" (sha256 %.16s..., logits within %.1e of the fitted head).\n", output, written.sha256,
 				   written.worst_logit);
@@ -250,15 +250,15 @@ parse_freeze(const char *text, int *freeze)
 static const char *
 useless_with_frozen_encoder(const full_options *full, const char *precision)
 {
-	return full->folder != NULL                 ? "run"
-		   : full->opening != RUN_NEW           ? "resume"
-		   : full->pooling != NULL              ? "pooling"
-		   : full->length > 0                   ? "length"
-		   : full->teacher_path != NULL         ? "teacher"
-		   : full->keep_similarity > 0          ? "keep-similarity"
-		   : full->asymmetric                   ? "loss"
+	return full->folder != NULL                ? "run"
+		   : full->opening != RUN_NEW          ? "resume"
+		   : full->pooling != NULL             ? "pooling"
+		   : full->length > 0                  ? "length"
+		   : full->teacher_path != NULL        ? "teacher"
+		   : full->keep_similarity > 0         ? "keep-similarity"
+		   : full->asymmetric                  ? "loss"
 		   : strcmp(precision, "as-base") != 0 ? "precision"
-												: NULL;
+											   : NULL;
 }
 
 static int
@@ -290,7 +290,8 @@ run(int argc, char **argv)
 		{OPTION_STRING, "from", 0, "FILE", NULL, &model_path, 0, 0, "the same by another name"},
 		{OPTION_STRING, "from-database", 0, "NAME", NULL, &model_name, 0, 0, "or the installed model NAME"},
 		{OPTION_STRING, "freeze", 0, "WHAT", NULL, &freeze, 0, 0,
-		 "which part of the encoder stays as it is: all (only the head is trained, in\nminutes), none or 0, embeddings, or "
+		 "which part of the encoder stays as it is: all (only the head is trained, in\nminutes), none or 0, "
+		 "embeddings, or "
 		 "the embeddings and the first K layers\n(default: none with more than 10,000 training rows, else half of the "
 		 "layers)"},
 		{OPTION_STRING, "output", 'o', "FILE", NULL, &output, 0, 0, "the model file to write (required)"},
@@ -305,7 +306,8 @@ run(int argc, char **argv)
 		 "sides, and the metrics flatter"},
 		{OPTION_STRING, "split-key", 0, "COLUMN", NULL, &request.columns.key, 0, 0, "the same by its longer name"},
 		{OPTION_STRING, "scope", 0, "COLUMN", NULL, &request.columns.scope, 0, 0,
-		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven: a tag in it that the "
+		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven: a tag in it that "
+		 "the "
 		 "row lacks is absent, of a tag outside it nothing is\nknown in that row.  NULL: all tags (default: no such "
 		 "column)"},
 		{OPTION_REAL, "validation", 0, "PART", NULL, &request.validation, 0, 0.9,
@@ -338,13 +340,15 @@ run(int argc, char **argv)
 		{OPTION_INTEGER, "batch", 0, "N", NULL, &full.batch, 1, 4096, "rows of a step (default 32)"},
 		{OPTION_REAL, "rate", 0, "X", NULL, &full.rate, 1e-9, 1,
 		 "peak learning rate of the last layer (default 1e-4; 5e-5 for a hidden size of 384\nand more)"},
-		{OPTION_REAL, "head-rate", 0, "X", NULL, &full.head_rate, 0, 1e4, "the head's is so many times that (default 10)"},
+		{OPTION_REAL, "head-rate", 0, "X", NULL, &full.head_rate, 0, 1e4,
+		 "the head's is so many times that (default 10)"},
 		{OPTION_REAL, "layer-decay", 0, "X", NULL, &full.layer_decay, 0.01, 1,
 		 "each layer's is so many times that of the layer above it (default 0.9)"},
 		{OPTION_REAL, "warmup", 0, "PART", NULL, &full.warmup, 0, 1,
 		 "part of the run in which the rate rises; then it falls to 0 (default 0.06)"},
 		{OPTION_REAL, "weight-decay", 0, "X", NULL, &full.weight_decay, 0, 1, "of matrices (default 0.01)"},
-		{OPTION_REAL, "dropout", 0, "P", NULL, &full.dropout, 0, 0.9, "of hidden states and the head's input (default 0.1)"},
+		{OPTION_REAL, "dropout", 0, "P", NULL, &full.dropout, 0, 0.9,
+		 "of hidden states and the head's input (default 0.1)"},
 		{OPTION_CHOICE, "loss", 0, "WHICH", "bce|asymmetric", &loss, 0, 0,
 		 "binary cross entropy (default), or the asymmetric loss of Ridnik et al. 2021"},
 		{OPTION_CHOICE, "start", 0, "WHERE", "probe|prior", &start, 0, 0,
@@ -353,7 +357,8 @@ run(int argc, char **argv)
 		 "hold on to the base's embeddings: adds W times the squared distance between a\ntext's new and old vector of "
 		 "length 1 to its loss (default 0)"},
 		{OPTION_STRING, "teacher", 0, "FILE", NULL, &full.teacher_path, 0, 0,
-		 "a tagger whose scores are targets too: what a larger model has learnt reaches a\nsmaller one, and tells of tags "
+		 "a tagger whose scores are targets too: what a larger model has learnt reaches a\nsmaller one, and tells of "
+		 "tags "
 		 "that are unknown in a row"},
 		{OPTION_REAL, "teacher-weight", 0, "X", NULL, &full.teacher_weight, 0, 1,
 		 "how much its scores count; the rows' tags count the rest (default 0.5)"},
@@ -455,12 +460,15 @@ const command_spec command_finetune = {
 	0,
 	0,
 	"train tags on the rows of a query",
-	"Trains a head for the tags of the rows, and with it the encoder as far as --freeze lets it.  With --freeze=all each\n"
+	"Trains a head for the tags of the rows, and with it the encoder as far as --freeze lets it.  With --freeze=all "
+	"each\n"
 	"text's vector is computed once and a logistic regression is fitted on them, in minutes; else that head is where\n"
 	"training begins, which takes hours on large tables, writes checkpoints, and goes on after an interruption with\n"
 	"--resume.  Rows are split by a hash of their key: on the validation part the best step and the strength of\n"
-	"regularisation are chosen, scores are calibrated to be probabilities, and each tag gets the threshold of its best\n"
-	"F1.  Rows whose text is NULL or empty, or whose tags are NULL, are counted and left out; an empty array says \"none\n"
+	"regularisation are chosen, scores are calibrated to be probabilities, and each tag gets the threshold of its "
+	"best\n"
+	"F1.  Rows whose text is NULL or empty, or whose tags are NULL, are counted and left out; an empty array says "
+	"\"none\n"
 	"of the tags\".  The same rows, options and machine always give the same bytes.",
 	"  moviebert finetune --model base.safetensors -d mydb -o tags.safetensors --key=imdb_id --test=0.1 \\\n"
 	"      --query \"SELECT plot, tags, imdb_id FROM movies\"\n"

@@ -67,10 +67,11 @@ typedef struct finetune_written
 } finetune_written;
 
 /*
- * Writes the base with its new head, of this kind ("tagger", "classifier"), to path, after reading it back and comparing what it says of the rows of check with
- * what was fitted.  On any error until then path is as it was.
+ * Writes the base with its new head, of this kind ("tagger", "classifier"), to path, after reading it back and
+ * comparing what it says of the rows of check with what was fitted.  On any error until then path is as it was.
  */
 mb_status finetune_write(finetune_written *result, const char *path, const mb_model *base, const char *kind,
-						 const label_set *labels, const fit_result *fit, const json_t *card, const fit_rows *check, mb_error *err);
+						 const label_set *labels, const fit_result *fit, const json_t *card, const fit_rows *check,
+						 mb_error *err);
 
 #endif

@@ -38,12 +38,14 @@ data_json(const finetune_request *request, const finetune_data *data)
 		json_array_append_new(dropped, json_pack("{s:s, s:I}", "tag", data->labels.dropped[i].name, "training_rows",
 												 (json_int_t) data->labels.dropped[i].support));
 	return json_pack(
-		"{s:s, s:o, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:{s:s, s:I, s:o, s:o}, s:I, s:I, s:{s:i, s:I, s:I, s:I, s:o}}",
+		"{s:s, s:o, s:o, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:{s:s, s:I, s:o, s:o}, s:I, s:I, s:{s:i, s:I, s:I, s:I, "
+		"s:o}}",
 		"query", request->query, "validation_query", string_or_null(request->validation_query), "test_query",
 		string_or_null(request->test_query), "columns", "text", string_or_null(request->columns.text), "tags",
-		string_or_null(request->columns.tags), "key", string_or_null(request->columns.key), "scope", string_or_null(request->columns.scope), "rows", rows, "parts",
-		parts, "split", "method", "first 53 bits of sha256(seed:key), test below, then validation, then training",
-		"seed", (json_int_t) request->seed, "validation",
+		string_or_null(request->columns.tags), "key", string_or_null(request->columns.key), "scope",
+		string_or_null(request->columns.scope), "rows", rows, "parts", parts, "split", "method",
+		"first 53 bits of sha256(seed:key), test below, then validation, then training", "seed",
+		(json_int_t) request->seed, "validation",
 		request->validation_query == NULL ? json_real(request->validation) : json_null(), "test",
 		request->test_query == NULL ? json_real(request->test) : json_null(), "keys_in_several_parts",
 		(json_int_t) data->shared_keys, "texts_in_several_parts", (json_int_t) data->shared_texts, "tags", "kept",
@@ -78,8 +80,8 @@ finetune_head_training(const features_stats *features, const fit_result *fit)
 }
 
 /*
- * The base's card without what only filled pages there: its own base, the figures of each tag, the trials.  A tagger made
- * of a tagger made of a tagger would carry them all otherwise.
+ * The base's card without what only filled pages there: its own base, the figures of each tag, the trials.  A tagger
+ * made of a tagger made of a tagger would carry them all otherwise.
  */
 static json_t *
 base_card(const mb_model *base)
@@ -93,14 +95,13 @@ base_card(const mb_model *base)
 	json_object_del(card, "base");
 	json_object_del(json_object_get(card, "training"), "trials");
 	json_object_del(json_object_get(json_object_get(card, "data"), "tags"), "left_out_first");
-	json_object_foreach(json_object_get(card, "metrics"), name, part)
-		json_object_del(part, "per_tag");
+	json_object_foreach(json_object_get(card, "metrics"), name, part) json_object_del(part, "per_tag");
 	return card;
 }
 
 json_t *
-finetune_card(const finetune_request *request, const finetune_data *data, const model_source *base,
-			  json_t *training, const metrics *validation, const char *validation_note, const metrics *test)
+finetune_card(const finetune_request *request, const finetune_data *data, const model_source *base, json_t *training,
+			  const metrics *validation, const char *validation_note, const metrics *test)
 {
 	json_t *measured = json_pack("{s:o}", "validation", metrics_json(validation, data->labels.names, true));
 
@@ -109,7 +110,7 @@ finetune_card(const finetune_request *request, const finetune_data *data, const 
 		json_object_set_new(measured, "test", metrics_json(test, data->labels.names, true));
 	return json_pack("{s:{s:s, s:s, s:s, s:o}, s:o, s:o, s:o, s:{s:s, s:s, s:s}}", "base", "sha256", base->sha256,
 					 "kind", base->model->kind, "architecture", base->model->architecture, "card",
-					 base_card(base->model), "data", data_json(request, data), "training",
-					 training, "metrics", measured, "software", "moviebert", MOVIEBERT_VERSION,
-					 "kernels", mb_kernel_name(), "blas_core", blas_core_name());
+					 base_card(base->model), "data", data_json(request, data), "training", training, "metrics",
+					 measured, "software", "moviebert", MOVIEBERT_VERSION, "kernels", mb_kernel_name(), "blas_core",
+					 blas_core_name());
 }

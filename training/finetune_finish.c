@@ -79,8 +79,8 @@ static mb_status
 open_trained(full_run *run, mb_error *err)
 {
 	char *path = run_folder_file(run->options->folder, TRAINED_ENCODER);
-	mb_status status = finetune_write_encoder(path, &run->net, run->parameters, run->base.model, &run->pipeline,
-											  write_half(run), err);
+	mb_status status =
+		finetune_write_encoder(path, &run->net, run->parameters, run->base.model, &run->pipeline, write_half(run), err);
 
 	if (status == MB_OK)
 		status = model_source_open_file(&run->encoder, path, err);
@@ -155,8 +155,9 @@ full_finish(full_run *run, mb_error *err)
 		{
 			full_print_summary(run, &validation, tested ? &test : NULL);
 			metrics_print(&validation, run->data.labels.names, "Validation part", run->max_tags);
-			printf("\n  The best step, calibration and thresholds were chosen on these rows: on new rows expect a little "
-				   "less.\n");
+			printf(
+				"\n  The best step, calibration and thresholds were chosen on these rows: on new rows expect a little "
+				"less.\n");
 			if (tested)
 				metrics_print(&test, run->data.labels.names, "Test part", run->max_tags);
 			else
@@ -164,7 +165,7 @@ full_finish(full_run *run, mb_error *err)
 		}
 		status = finetune_write(&written, run->output, run->encoder.model,
 								run->pipeline.pooling == MB_POOL_POOLER && !run->pipeline.normalize ? "classifier"
-																								   : "tagger",
+																									: "tagger",
 								&run->data.labels, &fit, card, &validation_rows, err);
 		if (status == MB_OK)
 			status = full_write_report(run, card, tested ? &test_rows : &validation_rows, &fit, &written, err);

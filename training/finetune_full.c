@@ -1,6 +1,6 @@
 /*
- * finetune_full.c - full fine-tuning from the rows to the written model: read (or take from the run's folder), tokenize,
- * fit a head on the frozen vectors, train, and finish with the engine's own vectors.
+ * finetune_full.c - full fine-tuning from the rows to the written model: read (or take from the run's folder),
+ * tokenize, fit a head on the frozen vectors, train, and finish with the engine's own vectors.
  */
 #include "finetune_run.h"
 

@@ -37,11 +37,11 @@ typedef struct full_options
 	double checkpoint_every; /* seconds */
 	double keep_similarity;
 	bool asymmetric;
-	bool start_from_prior; /* instead of the linear probe */
+	bool start_from_prior;    /* instead of the linear probe */
 	const char *teacher_path; /* NULL: none */
 	double teacher_weight;
-	const char *pooling;   /* NULL: the base's */
-	int64_t length;        /* 0: the base's */
+	const char *pooling; /* NULL: the base's */
+	int64_t length;      /* 0: the base's */
 	full_precision precision;
 	const char *folder;
 	run_opening opening;

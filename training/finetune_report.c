@@ -30,20 +30,20 @@ full_options_json(const full_run *run)
 	char store[SHA256_HEX];
 
 	sha256_hex(run->store.sha256, store);
-	return json_pack("{s:s, s:s, s:i, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:s, s:s, s:s, s:s,"
-					 " s:i, s:i, s:b, s:I, s:i, s:s*, s:f}",
-					 "base", run->base.sha256, "rows", store, "freeze", run->freeze, "epochs", o->epochs, "batch",
-					 (json_int_t) o->batch, "windows", (json_int_t) o->windows, "shards", (json_int_t) o->shards, "rate",
-					 run->rate, "head_rate", o->head_rate, "layer_decay", o->layer_decay, "warmup", o->warmup,
-					 "weight_decay", o->weight_decay, "dropout", o->dropout, "validate_every", o->validate_every,
-					 "patience", (json_int_t) o->patience, "keep_similarity", o->keep_similarity, "loss",
-					 o->asymmetric ? "asymmetric" : "bce", "imbalance",
-					 run->request->fit.imbalance == IMBALANCE_POS_WEIGHT ? "pos-weight" : "none", "start",
-					 o->start_from_prior ? "prior" : "probe", "pooling", mb_pooling_name(run->pipeline.pooling),
-					 "max_length", run->pipeline.max_length, "window_stride", run->pipeline.window_stride, "normalize",
-					 (int) run->pipeline.normalize, "seed", (json_int_t) run->request->seed, "tags",
-					 run->data.labels.n, "teacher", run->options->teacher_path != NULL ? run->teacher.sha256 : NULL,
-					 "teacher_weight", run->options->teacher_path != NULL ? run->teacher.weight : 0.0);
+	return json_pack(
+		"{s:s, s:s, s:i, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:s, s:s, s:s, s:s,"
+		" s:i, s:i, s:b, s:I, s:i, s:s*, s:f}",
+		"base", run->base.sha256, "rows", store, "freeze", run->freeze, "epochs", o->epochs, "batch",
+		(json_int_t) o->batch, "windows", (json_int_t) o->windows, "shards", (json_int_t) o->shards, "rate", run->rate,
+		"head_rate", o->head_rate, "layer_decay", o->layer_decay, "warmup", o->warmup, "weight_decay", o->weight_decay,
+		"dropout", o->dropout, "validate_every", o->validate_every, "patience", (json_int_t) o->patience,
+		"keep_similarity", o->keep_similarity, "loss", o->asymmetric ? "asymmetric" : "bce", "imbalance",
+		run->request->fit.imbalance == IMBALANCE_POS_WEIGHT ? "pos-weight" : "none", "start",
+		o->start_from_prior ? "prior" : "probe", "pooling", mb_pooling_name(run->pipeline.pooling), "max_length",
+		run->pipeline.max_length, "window_stride", run->pipeline.window_stride, "normalize",
+		(int) run->pipeline.normalize, "seed", (json_int_t) run->request->seed, "tags", run->data.labels.n, "teacher",
+		run->options->teacher_path != NULL ? run->teacher.sha256 : NULL, "teacher_weight",
+		run->options->teacher_path != NULL ? run->teacher.weight : 0.0);
 }
 
 mb_status
@@ -66,11 +66,11 @@ full_write_manifest(const full_run *run, const char *server, mb_error *err)
 	json_object_set_new(manifest, "seed", json_integer((json_int_t) run->request->seed));
 	json_object_set_new(manifest, "shards", json_integer((json_int_t) run->options->shards));
 	json_object_set_new(manifest, "threads", json_integer(run->request->n_threads));
-	json_object_set_new(manifest, "rows", json_pack("{s:I, s:I, s:I, s:s, s:I}", "training",
-													(json_int_t) run->n_part[PART_TRAINING], "validation",
-													(json_int_t) run->n_part[PART_VALIDATION], "test",
-													(json_int_t) run->n_part[PART_TEST], "sha256", digest, "tokens",
-													(json_int_t) run->store.tokens));
+	json_object_set_new(manifest, "rows",
+						json_pack("{s:I, s:I, s:I, s:s, s:I}", "training", (json_int_t) run->n_part[PART_TRAINING],
+								  "validation", (json_int_t) run->n_part[PART_VALIDATION], "test",
+								  (json_int_t) run->n_part[PART_TEST], "sha256", digest, "tokens",
+								  (json_int_t) run->store.tokens));
 	json_object_set_new(manifest, "options", full_options_json(run));
 	status = run_manifest_write(run->options->folder, manifest, err);
 	json_decref(manifest);
@@ -100,9 +100,9 @@ full_report_plan(full_run *run, mb_error *err)
 				needed * run->running.flops_per_token(run->running.arg),
 				format_bytes(bytes, sizeof(bytes),
 							 (double) training_bytes(&run->net, &run->how) + (double) run->data.rows.texts_used +
-								 (run->original != NULL ? (double) run->data.rows.n *
-															  (double) run->base.model->config.hidden_size * 4
-														: 0)));
+								 (run->original != NULL
+									  ? (double) run->data.rows.n * (double) run->base.model->config.hidden_size * 4
+									  : 0)));
 	report_note("  at the measured %.0f tokens/s it takes some %s, less if it stops early", per_second, finish);
 	return MB_OK;
 }
@@ -114,13 +114,15 @@ full_training_card(const full_run *run, const fit_result *fit)
 	char freeze[80];
 
 	json_object_set_new(card, "frozen", json_string(describe_freeze(run->freeze, freeze, sizeof(freeze))));
-	json_object_set_new(card, "head",
-						json_string(run->options->start_from_prior
-										? "multi-label, from the log prior, trained with the encoder"
-										: "multi-label, from a logistic regression on the frozen vectors, trained with the "
-										  "encoder"));
-	json_object_set_new(card, "optimizer",
-						json_string("AdamW with bias correction (0.9, 0.999), clipped at norm 1, linear warm-up and decay"));
+	json_object_set_new(
+		card, "head",
+		json_string(run->options->start_from_prior
+						? "multi-label, from the log prior, trained with the encoder"
+						: "multi-label, from a logistic regression on the frozen vectors, trained with the "
+						  "encoder"));
+	json_object_set_new(
+		card, "optimizer",
+		json_string("AdamW with bias correction (0.9, 0.999), clipped at norm 1, linear warm-up and decay"));
 	json_object_set_new(card, "steps", json_integer((json_int_t) run->trained.steps));
 	json_object_set_new(card, "tokens", json_integer((json_int_t) run->trained.tokens));
 	json_object_set_new(card, "best_step", json_integer((json_int_t) run->trained.best_step));
@@ -160,18 +162,18 @@ full_print_summary(const full_run *run, const metrics *validation, const metrics
 /* The last line of the run's metrics, and its page: of the test part where there is one. */
 mb_status
 full_write_report(const full_run *run, const json_t *card, const fit_rows *rows, const fit_result *fit,
-			 const finetune_written *written, mb_error *err)
+				  const finetune_written *written, mb_error *err)
 {
 	size_t H = (size_t) run->base.model->config.hidden_size, L = (size_t) run->data.labels.n;
 	json_t *parts = json_object_get(card, "metrics");
 	json_t *shown = json_object_get(parts, run->n_part[PART_TEST] > 0 ? "test" : "validation");
 	float *scores = full_head_scores(rows, fit, H, L);
-	json_t *line = json_pack("{s:s, s:I, s:I, s:f, s:s, s:s, s:O, s:o, s:o}", "type", "final", "step",
-							 (json_int_t) run->trained.steps, "tokens", (json_int_t) run->trained.tokens, "seconds",
-							 run->trained.seconds, "model", run->output, "sha256", written->sha256, "metrics", shown,
-							 "calibration", report_calibration_json(scores, rows->labels, rows->known, rows->n, L),
-							 "cooccurrence",
-							 report_cooccurrence_json(rows->labels, rows->known, run->data.labels.names, rows->n, L, 0));
+	json_t *line =
+		json_pack("{s:s, s:I, s:I, s:f, s:s, s:s, s:O, s:o, s:o}", "type", "final", "step",
+				  (json_int_t) run->trained.steps, "tokens", (json_int_t) run->trained.tokens, "seconds",
+				  run->trained.seconds, "model", run->output, "sha256", written->sha256, "metrics", shown,
+				  "calibration", report_calibration_json(scores, rows->labels, rows->known, rows->n, L), "cooccurrence",
+				  report_cooccurrence_json(rows->labels, rows->known, run->data.labels.names, rows->n, L, 0));
 	mb_status status;
 
 	json_object_update(line, parts);

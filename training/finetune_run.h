@@ -51,14 +51,16 @@ typedef struct full_run
 	model_source encoder; /* trained */
 } full_run;
 
-/* ---- finetune_start.c: where training begins --------------------------------------------------------------------------- */
+/* ---- finetune_start.c: where training begins
+ * --------------------------------------------------------------------------- */
 
 void full_count_parts(full_run *run);
 
 /* What is frozen, the rate, the pipeline, and the network with the base's weights. */
 mb_status full_choose_network(full_run *run, mb_error *err);
 
-/* The model whose vectors are where training starts: the base, or the base with another pipeline, in the run's folder. */
+/* The model whose vectors are where training starts: the base, or the base with another pipeline, in the run's folder.
+ */
 mb_status full_open_start(full_run *run, mb_error *err);
 
 /* The rows' tokens, in the run's folder; text i of the store is row i. */
@@ -71,12 +73,13 @@ void full_start_classifier(full_run *run);
 mb_status full_ask_teacher(full_run *run, mb_error *err);
 
 /*
- * The rows of all parts but the training part, and so many of that, evenly taken; sharing all but their list, which is the
- * caller's to free.
+ * The rows of all parts but the training part, and so many of that, evenly taken; sharing all but their list, which is
+ * the caller's to free.
  */
 tagged_rows full_some_rows(const full_run *run, size_t training);
 
-/* ---- finetune_finish.c: what is made of the trained weights -------------------------------------------------------------- */
+/* ---- finetune_finish.c: what is made of the trained weights
+ * -------------------------------------------------------------- */
 
 mb_status full_finish(full_run *run, mb_error *err);
 
@@ -84,7 +87,8 @@ mb_status full_finish(full_run *run, mb_error *err);
 float *full_head_scores(const fit_rows *rows, const fit_result *fit, size_t H, size_t L);
 void full_measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_t L);
 
-/* ---- finetune_report.c: what is said of it ------------------------------------------------------------------------------- */
+/* ---- finetune_report.c: what is said of it
+ * ------------------------------------------------------------------------------- */
 
 /* Everything that decides the weights: a run is gone on with only if all of it is the same. */
 json_t *full_options_json(const full_run *run);

@@ -96,8 +96,8 @@ full_open_tokens(full_run *run, mb_error *err)
 }
 
 /*
- * The rows of all parts but the training part, and so many of that, evenly taken; sharing all but their list, which is the
- * caller's to free.
+ * The rows of all parts but the training part, and so many of that, evenly taken; sharing all but their list, which is
+ * the caller's to free.
  */
 tagged_rows
 full_some_rows(const full_run *run, size_t training)
@@ -153,7 +153,8 @@ same_pipeline(const mb_pipeline *a, const mb_pipeline *b)
 		   a->window_stride == b->window_stride;
 }
 
-/* The model whose vectors are where training starts: the base, or the base with another pipeline, in the run's folder. */
+/* The model whose vectors are where training starts: the base, or the base with another pipeline, in the run's folder.
+ */
 mb_status
 full_open_start(full_run *run, mb_error *err)
 {
@@ -241,7 +242,7 @@ full_fit_probe(full_run *run, mb_error *err)
 	{
 		run->positive_weight = allocate(L, sizeof(float));
 		for (i = 0; i < L; i++)
-			run->positive_weight[i] = 
+			run->positive_weight[i] =
 				(float) fit_positive_weight(run->data.labels.support[i], run->data.labels.known[i]);
 	}
 	for (p = 0; p < N_PARTS; p++)
@@ -271,7 +272,7 @@ full_start_classifier(full_run *run)
 	for (i = 0; i < L * H; i++)
 		weight[i] = run->options->start_from_prior ? 0 : (real) ((double) run->probe.weight[i] / scale);
 	for (i = 0; i < L; i++)
-		bias[i] = run->options->start_from_prior ? (real) fit_log_prior(run->data.labels.support[i],
-																		  run->data.labels.known[i])
-												 : run->probe.bias[i];
+		bias[i] = run->options->start_from_prior
+					  ? (real) fit_log_prior(run->data.labels.support[i], run->data.labels.known[i])
+					  : run->probe.bias[i];
 }

@@ -1,8 +1,8 @@
 /*
  * finetune_task.c - batches of rows, shard by shard, forward and backward; and validation.
  *
- * A step's rows are dealt to the shards by their number of tokens.  A shard works them off in passes of bounded size, so
- * that memory does not depend on how long the texts of a batch happen to be.
+ * A step's rows are dealt to the shards by their number of tokens.  A shard works them off in passes of bounded size,
+ * so that memory does not depend on how long the texts of a batch happen to be.
  */
 #include "finetune_task.h"
 
@@ -34,8 +34,8 @@ typedef struct pass_buffers
 	real *dpooled;    /* [max_windows, H] */
 	real *vectors;    /* [max_rows, H] each, from here on */
 	real *unit;
-	real *norms;  /* [max_rows] */
-	real *x;      /* what the classifier sees */
+	real *norms; /* [max_rows] */
+	real *x;     /* what the classifier sees */
 	real *dx;
 	real *dunit;
 	real *logits; /* [max_rows, L] */
@@ -78,7 +78,8 @@ struct finetune_task
 	net_activations **activations;
 };
 
-/* ---- setting up ------------------------------------------------------------------------------------------------------ */
+/* ---- setting up
+ * ------------------------------------------------------------------------------------------------------ */
 
 size_t
 finetune_max_tokens(const text_windows *windows, size_t most_windows)
@@ -246,7 +247,8 @@ finetune_epoch_tokens(const finetune_task *task)
 	return task->epoch_tokens;
 }
 
-/* ---- which rows a step has ------------------------------------------------------------------------------------------- */
+/* ---- which rows a step has
+ * ------------------------------------------------------------------------------------------- */
 
 /* Row number i of the run: epoch after epoch, each in an order of its own (Fisher and Yates). */
 static size_t
@@ -310,7 +312,8 @@ begin_step(void *arg, uint64_t step, mb_error *err)
 	return MB_OK;
 }
 
-/* ---- a pass ---------------------------------------------------------------------------------------------------------- */
+/* ---- a pass
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /*
  * Takes texts from rows while they fit, and reads their windows, up to most_windows of each.
@@ -333,8 +336,7 @@ gather_windows(const finetune_task *task, pass_buffers *b, const size_t *rows, s
 		count = text_windows_choose(windows, rows[r], task->options.most_windows, rng_mix(key ^ rows[r]), b->chosen);
 		for (w = 0; w < count; w++)
 		{
-			mb_status status =
-				text_windows_read(windows, rows[r], b->chosen[w], b->ids + pass->n_tokens, err);
+			mb_status status = text_windows_read(windows, rows[r], b->chosen[w], b->ids + pass->n_tokens, err);
 
 			if (status != MB_OK)
 				return status;
@@ -518,7 +520,8 @@ train_shard(void *arg, int phase, shard_work *work, mb_error *err)
 	return MB_OK;
 }
 
-/* ---- validation ------------------------------------------------------------------------------------------------------ */
+/* ---- validation
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* One window to compute. */
 typedef struct window_place
@@ -575,7 +578,8 @@ vectors_of_block(void *arg, size_t block, int thread)
 			 job->pooled + first * task->H);
 }
 
-/* Blocks are filled in order, whatever the number of threads: a product's rounding may depend on how many rows it has. */
+/* Blocks are filled in order, whatever the number of threads: a product's rounding may depend on how many rows it has.
+ */
 static size_t
 plan_blocks(const finetune_task *task, const size_t *rows, const window_place *places, size_t n, size_t *blocks)
 {

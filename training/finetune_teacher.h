@@ -1,5 +1,6 @@
 /*
- * finetune_teacher.h - another tagger's scores as targets beside the rows' labels (Hinton et al. 2015, arXiv:1503.02531).
+ * finetune_teacher.h - another tagger's scores as targets beside the rows' labels (Hinton et al. 2015,
+ * arXiv:1503.02531).
  *
  *   target = (1 - weight) label + weight score      of a known pair whose tag the teacher has
  *   target = score, and the pair counts weight      of an unknown one
@@ -15,16 +16,16 @@
 typedef struct teacher
 {
 	char sha256[SHA256_HEX];
-	int32_t n;              /* tags of the labels that it has */
-	int32_t *label_of;      /* [n] */
-	int32_t *place_of_row;  /* [rows] in scores; -1: not a training row */
-	uint16_t *scores;       /* [training rows, n] in 1/65535 */
+	int32_t n;             /* tags of the labels that it has */
+	int32_t *label_of;     /* [n] */
+	int32_t *place_of_row; /* [rows] in scores; -1: not a training row */
+	uint16_t *scores;      /* [training rows, n] in 1/65535 */
 	double weight;
 } teacher;
 
 /*
- * Opens the model file; its scores come with teacher_score, which takes the time of embedding all training rows.  Errors:
- * those of opening; MB_INVALID_ARGUMENT if it is no multi-label tagger or has none of the labels.
+ * Opens the model file; its scores come with teacher_score, which takes the time of embedding all training rows.
+ * Errors: those of opening; MB_INVALID_ARGUMENT if it is no multi-label tagger or has none of the labels.
  */
 mb_status teacher_open(teacher *t, model_source *source, const char *path, const label_set *labels, double weight,
 					   mb_error *err);

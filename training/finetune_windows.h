@@ -1,5 +1,6 @@
 /*
- * finetune_windows.h - stored texts as the windows that inference reads (infer.h): the same tokens, from the same places.
+ * finetune_windows.h - stored texts as the windows that inference reads (infer.h): the same tokens, from the same
+ * places.
  *
  * A text of up to width tokens is one window.  A longer one is cut, or read whole in windows that start every stride
  * tokens, the last moved back so that it ends with the text.

@@ -71,10 +71,9 @@ write_model(const char *path, const mb_model *base, const char *kind, const labe
 		tags[l].threshold = fit->thresholds[l];
 		tags[l].support = labels->support[l];
 	}
-	status = text == NULL ? mb_fail(err, MB_OUT_OF_MEMORY, "out of memory while writing the card")
-			 : strcmp(kind, "tagger") == 0
-				 ? mb_model_write_with_head(base, &head, path, err)
-				 : write_classifier(path, base, kind, &head, err);
+	status = text == NULL                  ? mb_fail(err, MB_OUT_OF_MEMORY, "out of memory while writing the card")
+			 : strcmp(kind, "tagger") == 0 ? mb_model_write_with_head(base, &head, path, err)
+										   : write_classifier(path, base, kind, &head, err);
 	free(text);
 	free(tags);
 	return status;

@@ -139,8 +139,8 @@ run_path(search *s, fit_imbalance imbalance, const int64_t *support, const int64
 
 		trial->imbalance = imbalance;
 		trial->l2 = s->options->l2 > 0 ? s->options->l2 : l2_grid[g];
-		problem = head_problem_create(s->x_training, s->training->labels, s->training->known, positive_weight, trial->l2,
-									  s->training->n, H, L, s->options->n_threads);
+		problem = head_problem_create(s->x_training, s->training->labels, s->training->known, positive_weight,
+									  trial->l2, s->training->n, H, L, s->options->n_threads);
 		status = lbfgs_minimize(parameters, n_parameters, head_problem_evaluate, problem, &how, &done, err);
 		head_problem_destroy(problem);
 		if (status != MB_OK)
@@ -149,7 +149,8 @@ run_path(search *s, fit_imbalance imbalance, const int64_t *support, const int64
 		trial->converged = done.converged;
 		trial->training_loss = done.loss;
 		validation_scores(s->scores, parameters, s->x_validation, s->validation->n, H, L);
-		trial->validation_macro_ap = metrics_macro_ap(s->scores, s->validation->labels, s->validation->known, s->validation->n, L);
+		trial->validation_macro_ap =
+			metrics_macro_ap(s->scores, s->validation->labels, s->validation->known, s->validation->n, L);
 		for (i = 0; i < s->validation->n * L; i++)
 		{
 			double z = (double) s->scores[i] - log((double) positive_weight[i % L]);

@@ -69,12 +69,13 @@ typedef struct fit_result
 
 mb_status fit_head(fit_result *result, const fit_rows *training, const fit_rows *validation, size_t n_features,
 				   size_t n_tags, const fit_options *options, mb_error *err);
-/* Whether the chosen strength is the grid's first or last, so that a better one may lie beyond; false with one trial. */
+/* Whether the chosen strength is the grid's first or last, so that a better one may lie beyond; false with one trial.
+ */
 bool fit_chosen_at_end(const fit_result *result);
 
 /*
- * Platt scaling and thresholds of a head on the validation part, folded into its weights: what fit_head ends with.  scores
- * [validation->n, L] become the calibrated ones.
+ * Platt scaling and thresholds of a head on the validation part, folded into its weights: what fit_head ends with.
+ * scores [validation->n, L] become the calibrated ones.
  */
 void fit_calibrate(fit_result *result, const fit_rows *validation, float *scores, size_t n_features, size_t n_tags);
 

@@ -132,8 +132,8 @@ struct head_problem
 };
 
 head_problem *
-head_problem_create(const float *features, const uint8_t *labels, const uint8_t *known,
-					const float *positive_weight, double lambda, size_t n_rows, size_t n_features, size_t n_tags, int n_threads)
+head_problem_create(const float *features, const uint8_t *labels, const uint8_t *known, const float *positive_weight,
+					double lambda, size_t n_rows, size_t n_features, size_t n_tags, int n_threads)
 {
 	head_problem *p = allocate(1, sizeof(*p));
 	size_t n_parameters = n_tags * (n_features + 1);
@@ -174,9 +174,9 @@ evaluate_shard(void *arg, size_t job, int thread)
 
 	(void) thread;
 	head_forward(part->logits, p->parameters, p->parameters + n_weights, features, part->n, p->n_features, p->n_tags);
-	part->loss = head_loss(part->logits, p->labels + part->first * p->n_tags,
-						   p->known != NULL ? p->known + part->first * p->n_tags : NULL, p->positive_weight, part->n,
-						   p->n_tags);
+	part->loss =
+		head_loss(part->logits, p->labels + part->first * p->n_tags,
+				  p->known != NULL ? p->known + part->first * p->n_tags : NULL, p->positive_weight, part->n, p->n_tags);
 	head_backward(part->gradient, part->gradient + n_weights, part->logits, features, part->n, p->n_features,
 				  p->n_tags);
 }

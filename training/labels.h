@@ -37,7 +37,8 @@ void labels_of_model(label_set *set, const tagged_rows *rows, const char *const 
  */
 void labels_of_row(uint8_t *values, uint8_t *known, const tagged_rows *rows, const label_set *set, size_t row);
 
-/* The rows of one part, with features (may be NULL) and labels copied together; known where scopes are.  all: every part. */
+/* The rows of one part, with features (may be NULL) and labels copied together; known where scopes are.  all: every
+ * part. */
 void labels_gather(fit_rows *out, const tagged_rows *rows, const label_set *set, const float *features,
 				   size_t n_features, row_part part, bool all);
 

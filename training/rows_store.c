@@ -64,11 +64,16 @@ add_names(store_writer *to, const dictionary *names)
 static void
 add_rows(store_writer *to, const tagged_rows *rows, const row_counts counts[N_PARTS])
 {
-	const uint64_t numbers[N_NUMBERS] = {
-		[SIZE_ROW] = sizeof(tagged_row),   [SIZE_COUNTS] = sizeof(row_counts),      [SIZE_SCOPE] = sizeof(tag_scope),
-		[N_ROWS] = rows->n,                [N_TEXT_BYTES] = rows->texts_used,       [N_TAG_IDS] = rows->tags_used,
-		[N_TAGS] = rows->tags.n,           [N_SCOPES] = rows->scope_texts.n,        [N_SCOPE_NAMES] = rows->scope_names_used,
-		[N_SCOPE_WORDS] = rows->scope_words.n};
+	const uint64_t numbers[N_NUMBERS] = {[SIZE_ROW] = sizeof(tagged_row),
+										 [SIZE_COUNTS] = sizeof(row_counts),
+										 [SIZE_SCOPE] = sizeof(tag_scope),
+										 [N_ROWS] = rows->n,
+										 [N_TEXT_BYTES] = rows->texts_used,
+										 [N_TAG_IDS] = rows->tags_used,
+										 [N_TAGS] = rows->tags.n,
+										 [N_SCOPES] = rows->scope_texts.n,
+										 [N_SCOPE_NAMES] = rows->scope_names_used,
+										 [N_SCOPE_WORDS] = rows->scope_words.n};
 
 	add_bytes(to, MAGIC, 8);
 	add_bytes(to, numbers, sizeof(numbers));

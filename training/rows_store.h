@@ -1,9 +1,9 @@
 /*
  * rows_store.h - the rows of a fine-tuning run in a file of its folder, so that it can be resumed without the database.
  *
- * Everything that tagged_rows holds: texts, tags, scopes, parts, and the account of rows.  Layout: "MBROWS01", the sizes of
- * the structures and how many there are of each, as u64; then the arrays, then the names, NUL after each; then the
- * SHA-256 of all before it.  Numbers are as this machine has them: a run goes on where it began.
+ * Everything that tagged_rows holds: texts, tags, scopes, parts, and the account of rows.  Layout: "MBROWS01", the
+ * sizes of the structures and how many there are of each, as u64; then the arrays, then the names, NUL after each; then
+ * the SHA-256 of all before it.  Numbers are as this machine has them: a run goes on where it began.
  */
 #ifndef MOVIEBERT_TOOL_ROWS_STORE_H
 #define MOVIEBERT_TOOL_ROWS_STORE_H

@@ -38,10 +38,11 @@ check_tags_column(PGconn *connection, const PGresult *result, int column, const 
 	mb_fail(err, MB_INVALID_ARGUMENT, "column \"%s\" is not an array of tags", PQfname(result, column));
 	detail_column_type(connection, result, column, err);
 	mb_hint(err,
-			is_text_type(type) ? "Use string_to_array(column, ',') for a list in one text, or ARRAY[column] for "
-								 "one tag a row; or name another column with --%s."
-							   : "Tags are text[], varchar[], json or jsonb: cast it in the query, or name another column "
-								 "with --%s.",
+			is_text_type(type)
+				? "Use string_to_array(column, ',') for a list in one text, or ARRAY[column] for "
+				  "one tag a row; or name another column with --%s."
+				: "Tags are text[], varchar[], json or jsonb: cast it in the query, or name another column "
+				  "with --%s.",
 			option);
 	return MB_INVALID_ARGUMENT;
 }

@@ -46,8 +46,8 @@ typedef struct row_counts
 } row_counts;
 
 /*
- * The tags that a row's source could have given.  Rows of one catalogue have the same, so each is kept once.  A tag that
- * is in the scope and not in the row is absent; of one outside it nothing is known.
+ * The tags that a row's source could have given.  Rows of one catalogue have the same, so each is kept once.  A tag
+ * that is in the scope and not in the row is absent; of one outside it nothing is known.
  */
 typedef struct tag_scope
 {
@@ -79,9 +79,9 @@ typedef struct tagged_rows
 
 typedef struct query_columns
 {
-	const char *text; /* NULL: the first column */
-	const char *tags; /* NULL: the second */
-	const char *key;  /* NULL: the text itself */
+	const char *text;  /* NULL: the first column */
+	const char *tags;  /* NULL: the second */
+	const char *key;   /* NULL: the text itself */
 	const char *scope; /* NULL: of each row all is known */
 } query_columns;
 

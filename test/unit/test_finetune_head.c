@@ -346,7 +346,8 @@ fit_looks_at_known_pairs(void **state)
 		if (!validation.known[i * tags])
 			validation.labels[i * tags] = !validation.labels[i * tags];
 	assert_int_equal(fit_head(&lied, &training, &validation, h, tags, &how, &err), MB_OK);
-	print_message("weight %.3f, with lies in unknown places %.3f\n", (double) honest.weight[0], (double) lied.weight[0]);
+	print_message("weight %.3f, with lies in unknown places %.3f\n", (double) honest.weight[0],
+				  (double) lied.weight[0]);
 	assert_memory_equal(honest.weight, lied.weight, tags * h * sizeof(float));
 	assert_memory_equal(honest.bias, lied.bias, tags * sizeof(float));
 	assert_memory_equal(honest.thresholds, lied.thresholds, tags * sizeof(float));
@@ -372,11 +373,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(gradient_is_the_derivative), cmocka_unit_test(fast_equals_plain),
-		cmocka_unit_test(unknown_pairs_teach_nothing),
-		cmocka_unit_test(loss_survives_large_logits), cmocka_unit_test(lbfgs_finds_the_minimum),
-		cmocka_unit_test(fit_recovers_a_law),         cmocka_unit_test(fit_looks_at_known_pairs),
-		        cmocka_unit_test(log_prior)};
+		cmocka_unit_test(gradient_is_the_derivative),  cmocka_unit_test(fast_equals_plain),
+		cmocka_unit_test(unknown_pairs_teach_nothing), cmocka_unit_test(loss_survives_large_logits),
+		cmocka_unit_test(lbfgs_finds_the_minimum),     cmocka_unit_test(fit_recovers_a_law),
+		cmocka_unit_test(fit_looks_at_known_pairs),    cmocka_unit_test(log_prior)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,11 +29,17 @@ enum
 	TAGS = 3
 };
 
-static const char *const texts[TEXTS] = {
-	"the film", "a ghost in the house at night", "love", "robot , robot ! murder",
-	"the ghost of the murder house loves a robot in the night of love and a film , and then the night ends the love of all "
-	"the ghosts that were in the house of the robot at night with the film",
-	"x", "murder murder murder", "the night the robot found love", "a house . a film . a robot ! a love"};
+static const char *const texts[TEXTS] = {"the film",
+										 "a ghost in the house at night",
+										 "love",
+										 "robot , robot ! murder",
+										 "the ghost of the murder house loves a robot in the night of love and a film "
+										 ", and then the night ends the love of all "
+										 "the ghosts that were in the house of the robot at night with the film",
+										 "x",
+										 "murder murder murder",
+										 "the night the robot found love",
+										 "a house . a film . a robot ! a love"};
 
 /* A model, its network, and rows of which some have a scope. */
 typedef struct world
@@ -263,7 +269,8 @@ one_step(const world *w, finetune_task *task, real *gradients, net_loss *loss)
 	assert_int_equal(running.begin(running.arg, 0, &err), MB_OK);
 	for (s = 0; s < 2; s++)
 	{
-		shard_work work = {.net = &w->net, .parameters = w->parameters, .gradients = gradients, .shard = s, .n_shards = 2};
+		shard_work work = {
+			.net = &w->net, .parameters = w->parameters, .gradients = gradients, .shard = s, .n_shards = 2};
 
 		work.activations = net_activations_create(&w->net, max_tokens, w->windows.width + 2);
 		assert_int_equal(running.phase(running.arg, 0, &work, &err), MB_OK);
@@ -332,8 +339,8 @@ gradient_is_the_derivative(void **state)
 		/* The tag that scopes leave out is one that the teacher has. */
 		assert_int_equal(loss.targets, kind == 4 ? (TEXTS - 1) * TAGS : pairs);
 		if (keep == 0)
-			assert_true(fabs(loss.sum / (TEXTS - 1) -
-							 objective(&w, task, w.parameters, original, 0, options.teacher)) < 1e-5);
+			assert_true(fabs(loss.sum / (TEXTS - 1) - objective(&w, task, w.parameters, original, 0, options.teacher)) <
+						1e-5);
 		for (t = 0; t < w.net.n_tensors; t++)
 		{
 			const net_tensor *tensor = &w.net.tensors[t];
@@ -363,7 +370,11 @@ gradient_is_the_derivative(void **state)
 				print_message("  %s: %.6f by differences, %.6f\n", tensor->name, difference, along);
 		}
 		print_message("%s%s, similarity %s: largest relative error %.1e\n", mb_pooling_name(pipeline.pooling),
-					  pipeline.normalize ? ", normalised" : "", keep > 0 ? "kept" : kind == 4 ? "free, with a teacher" : "free", worst);
+					  pipeline.normalize ? ", normalised" : "",
+					  keep > 0    ? "kept"
+					  : kind == 4 ? "free, with a teacher"
+								  : "free",
+					  worst);
 		assert_true(worst < 1e-3);
 		free(original);
 		free(gradients);
@@ -474,7 +485,9 @@ rates_fall_with_depth(void **state)
 	{
 		const char *name = w.net.tensors[i].name;
 
-		assert_true(rates[i] == (strncmp(name, "classifier", 10) == 0 ? 10 : strncmp(name, "encoder", 7) == 0 ? 1 : 0.5));
+		assert_true(rates[i] == (strncmp(name, "classifier", 10) == 0 ? 10
+								 : strncmp(name, "encoder", 7) == 0   ? 1
+																	  : 0.5));
 	}
 	finetune_rates(rates, &w.net, 0, 0.5, 10);
 	for (i = 0; i < w.net.n_tensors; i++)
@@ -488,10 +501,10 @@ rates_fall_with_depth(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(vectors_are_the_engines), cmocka_unit_test(gradient_is_the_derivative),
-		cmocka_unit_test(windows_are_drawn_from_all_parts), cmocka_unit_test(rows_come_back),
-		cmocka_unit_test(rates_fall_with_depth)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(vectors_are_the_engines),
+									   cmocka_unit_test(gradient_is_the_derivative),
+									   cmocka_unit_test(windows_are_drawn_from_all_parts),
+									   cmocka_unit_test(rows_come_back), cmocka_unit_test(rates_fall_with_depth)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* test_finetune_write.c - a trained head on its way to a file: what is there before stays until the new one is proven. */
+/* test_finetune_write.c - a trained head on its way to a file: what is there before stays until the new one is proven.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -316,8 +316,7 @@ main(void)
 		cmocka_unit_test(split_is_fixed),       cmocka_unit_test(split_has_the_asked_shares),
 		cmocka_unit_test(dictionary_numbers),   cmocka_unit_test(arrays),
 		cmocka_unit_test(arrays_survive_noise), cmocka_unit_test(labels_by_support),
-		cmocka_unit_test(labels_within_scopes),
-		cmocka_unit_test(suggestions)};
+		cmocka_unit_test(labels_within_scopes), cmocka_unit_test(suggestions)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
