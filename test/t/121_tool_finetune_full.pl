@@ -218,6 +218,17 @@ waitpid $pid, 0;
 is($? >> 8, 130, 'SIGINT: exit code 130');
 like(slurp_file("$dir/stopped.err"), qr/Saved after step \d+.*To go on: moviebert finetune .*--resume/s, 'it saves and says how to go on');
 
+# A run that has stopped early, or ended, stays where it is when it is resumed.
+my @early = ('-m', $base, '--freeze=none', @query, @fast, '--epochs=30', '--patience=2', '--rate=8e-3', '--run', "$dir/early.run");
+($code, $out, $err) = tool('finetune', @early, '-o', "$dir/early.safetensors");
+is($code, 0, 'early stopping') or diag($err);
+ok(scalar(grep { /"stopped_early"/ } split /\n/, slurp_file("$dir/early.run/metrics.jsonl")), 'stops early');
+my $stopped_at = decode_json((tool('info', '--json', "$dir/early.safetensors"))[1])->{card}{training}{steps};
+cmp_ok($stopped_at, '<', 30 * 22, 'before its last step');
+($code, $out, $err) = tool('finetune', @early, '-o', "$dir/early.safetensors.2", '--resume');
+is($code, 0, 'resumed') or diag($err);
+is(sha256("$dir/early.safetensors.2"), sha256("$dir/early.safetensors"), 'it stays stopped');
+
 # ---- other shapes ----------------------------------------------------------------------------------------------------
 
 my $pooler = "$dir/pooler.safetensors";
