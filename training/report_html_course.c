@@ -128,13 +128,13 @@ add_curve(figure *f, const run_series *series, const char *name, int colour, svg
 
 /* ---- smoothing --------------------------------------------------------------------------------------------------- */
 
-/* The mean of each value and its neighbours, a fortieth of all; what is not finite or far from all others is left out.
+/* The mean of each value and its neighbours, a twentieth of all; what is not finite or far from all others is left out.
  */
 static double *
 neighbours_mean(const run_series *series)
 {
 	double *means = allocate(series->n, sizeof(double)), sum = 0, low, high;
-	size_t half = series->n / 80, from = 0, to = 0, count = 0, i;
+	size_t half = series->n / 40, from = 0, to = 0, count = 0, i;
 
 	svg_near_values(series->values, series->n, &low, &high);
 

@@ -510,7 +510,8 @@ series_rows(string_buffer *out, const run_table *table, const char *part)
 static void
 measured_table(string_buffer *out, json_t *final)
 {
-	static const char *const parts[] = {"type", "validation", "test", "per_tag", "calibration", "cooccurrence", NULL};
+	static const char *const parts[] = {"type",    "validation",  "test",         "metrics",
+										"per_tag", "calibration", "cooccurrence", NULL};
 	static const char *const lists[] = {"per_tag", "calibration", "cooccurrence", NULL};
 	json_t *validation = json_object_get(final, "validation"), *test = json_object_get(final, "test");
 	json_t *first = json_is_object(test) ? test : validation;
@@ -528,7 +529,7 @@ measured_table(string_buffer *out, json_t *final)
 		string_printf(out, "</tbody></table></div>\n");
 	}
 	string_printf(out, "<h3 class=\"label\">The last line of the metrics</h3>\n<table class=\"facts\"><tbody>\n");
-	page_rows(out, final, parts);
+	page_rows(out, final, json_is_object(first) ? parts : lists);
 	string_printf(out, "</tbody></table>\n");
 }
 
