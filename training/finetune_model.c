@@ -1,6 +1,7 @@
 /* finetune_model.c - reading the base into the network, writing the network as a model. */
 #include "finetune_model.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,15 +85,35 @@ is_classifier(const net_tensor *tensor)
 	return strncmp(tensor->name, "classifier.", 11) == 0;
 }
 
+/* transformers loads weights in the precision that config.json names, which is to be that of the file. */
+static char *
+config_of_precision(const mb_model *base, bool half)
+{
+	static const char *const keys[] = {"torch_dtype", "dtype"};
+	json_t *config = json_loads(base->config_json, 0, NULL);
+	char *text;
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (json_object_get(config, keys[i]) != NULL)
+			json_object_set_new(config, keys[i], json_string(half ? "float16" : "float32"));
+	text = json_dumps(config, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17));
+	json_decref(config);
+	return text;
+}
+
 mb_status
 finetune_write_encoder(const char *path, const net *n, const real *parameters, const mb_model *base,
 					   const mb_pipeline *pipeline, bool half, mb_error *err)
 {
 	mb_model_parts parts = mb_model_parts_of(base);
 	mb_tensor *tensors = allocate(n->n_tensors, sizeof(mb_tensor));
+	char *config = config_of_precision(base, half);
 	mb_status status;
 	size_t i;
 
+	if (config != NULL)
+		parts.config_json = config;
 	parts.pipeline = *pipeline;
 	parts.tags = NULL;
 	parts.card_json = NULL;
@@ -107,6 +128,7 @@ finetune_write_encoder(const char *path, const net *n, const real *parameters, c
 													 .data = parameters + n->tensors[i].offset,
 													 .bytes = n->tensors[i].size * sizeof(float)};
 	status = mb_model_write(&parts, path, err);
+	free(config);
 	free(tensors);
 	return status;
 }
