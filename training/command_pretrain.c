@@ -52,7 +52,7 @@ typedef struct pretraining
 	double *rates; /* [n_tensors] training_options.rate_of_tensor */
 } pretraining;
 
-/* ---- the rows -------------------------------------------------------------------------------------------------------- */
+/* ---- the rows ---------------------------------------------------------------------------------------------------- */
 
 static int
 read_rows(pretraining *p, mb_status *status, mb_error *err)
@@ -84,7 +84,7 @@ read_rows(pretraining *p, mb_status *status, mb_error *err)
 	return code;
 }
 
-/* ---- what run it is ---------------------------------------------------------------------------------------------------- */
+/* ---- what run it is ---------------------------------------------------------------------------------------------- */
 
 static void
 identify(pretraining *p)
@@ -97,8 +97,8 @@ identify(pretraining *p)
 	if (p->model.base.model != NULL)
 		string_printf(id, "from %.16s, ", p->model.base.sha256);
 	if (r->spans)
-		string_printf(id, "%lld texts a step, spans of %lld to %lld tokens, temperature %g, ", (long long) r->batch_texts,
-					  (long long) r->span_min, (long long) r->length - 2, r->temperature);
+		string_printf(id, "%lld texts a step, spans of %lld to %lld tokens, temperature %g, ",
+					  (long long) r->batch_texts, (long long) r->span_min, (long long) r->length - 2, r->temperature);
 	else
 		string_printf(id, "%lld tokens a step in sequences of %lld, mask %g%s, ",
 					  (long long) (r->batch_tokens * r->accumulate), (long long) r->length, r->masking.share,
@@ -113,13 +113,14 @@ options_json(const pretrain_request *r)
 {
 	const training_options *o = &r->training;
 
-	return json_pack("{s:s, s:I, s:f, s:b, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:i}", "objective",
-					 r->spans ? "spans" : "mlm", "length", (json_int_t) r->length, "mask", r->masking.share,
-					 "whole_words", (int) r->masking.whole_words, "tokens_per_step",
+	return json_pack("{s:s, s:I, s:f, s:b, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:i}",
+					 "objective", r->spans ? "spans" : "mlm", "length", (json_int_t) r->length, "mask",
+					 r->masking.share, "whole_words", (int) r->masking.whole_words, "tokens_per_step",
 					 (json_int_t) (r->batch_tokens * r->accumulate), "texts_per_step", (json_int_t) r->batch_texts,
-					 "temperature", r->temperature, "steps", (json_int_t) o->steps, "budget", o->budget, "rate", o->rate,
-					 "warmup", o->warmup, "weight_decay", o->adamw.weight_decay, "clip", o->adamw.clip, "dropout",
-					 r->dropout, "validation", r->validation, "seed", (json_int_t) o->seed, "shards", o->n_shards);
+					 "temperature", r->temperature, "steps", (json_int_t) o->steps, "budget", o->budget, "rate",
+					 o->rate, "warmup", o->warmup, "weight_decay", o->adamw.weight_decay, "clip", o->adamw.clip,
+					 "dropout", r->dropout, "validation", r->validation, "seed", (json_int_t) o->seed, "shards",
+					 o->n_shards);
 }
 
 static json_t *
@@ -233,7 +234,7 @@ check_manifest(const pretraining *p, mb_error *err)
 	return MB_INVALID_ARGUMENT;
 }
 
-/* ---- before and after the run ------------------------------------------------------------------------------------------ */
+/* ---- before and after the run ------------------------------------------------------------------------------------ */
 
 static uint64_t
 steps_per_epoch(const pretraining *p)
@@ -257,7 +258,8 @@ choose_rates(pretraining *p)
 	p->rates = allocate(n->n_tensors, sizeof(double));
 	for (i = 0; i < n->n_tensors; i++)
 	{
-		bool of_mlm = strncmp(n->tensors[i].name, "cls.", 4) == 0, of_pooler = strncmp(n->tensors[i].name, "pooler.", 7) == 0;
+		bool of_mlm = strncmp(n->tensors[i].name, "cls.", 4) == 0,
+			 of_pooler = strncmp(n->tensors[i].name, "pooler.", 7) == 0;
 
 		p->rates[i] = of_pooler || (of_mlm && p->request->spans) ? 0 : 1;
 	}
@@ -269,9 +271,8 @@ create_task(pretraining *p, mb_error *err)
 {
 	pretrain_request *r = p->request;
 	training_options *o = &r->training;
-	mb_status status =
-		r->spans ? spans_create(&p->spans, r, &p->model, &p->texts, &p->task, err)
-				 : mlm_create(&p->mlm, r, &p->model, &p->texts, &p->task, err);
+	mb_status status = r->spans ? spans_create(&p->spans, r, &p->model, &p->texts, &p->task, err)
+								: mlm_create(&p->mlm, r, &p->model, &p->texts, &p->task, err);
 
 	if (status != MB_OK)
 		return status;
@@ -295,7 +296,9 @@ plan_run(pretraining *p, mb_error *err)
 	pretrain_plan_make(&p->plan, p->request, &p->task, &p->model.net, &p->texts.store, steps_per_epoch(p));
 	pretrain_plan_report(&p->plan, p->request, &p->task, &p->model, &p->texts);
 	share = VALIDATION_TOKENS_SHARE * p->plan.tokens / (double) p->request->length;
-	validation = limit_validation(p, share < MIN_VALIDATION ? MIN_VALIDATION : share > 1e9 ? 1000000000 : (size_t) share);
+	validation = limit_validation(p, share < MIN_VALIDATION ? MIN_VALIDATION
+									 : share > 1e9          ? 1000000000
+															: (size_t) share);
 	return write_manifest(p, validation, err);
 }
 
@@ -303,8 +306,8 @@ static json_t *
 card_of(const pretraining *p, const json_t *validation, const training_result *result)
 {
 	json_t *training = options_json(p->request);
-	json_t *card = json_pack("{s:o*, s:o, s:o, s:{s:O}}", "base", base_json(p), "data", data_json(p), "training", training,
-							 "metrics", "validation", validation);
+	json_t *card = json_pack("{s:o*, s:o, s:o, s:{s:O}}", "base", base_json(p), "data", data_json(p), "training",
+							 training, "metrics", "validation", validation);
 
 	/* Of a run by budget the clock decides these; of one by steps they are always the same. */
 	json_object_set_new(training, "steps", json_integer((json_int_t) result->steps));
@@ -319,8 +322,7 @@ write_model(pretraining *p, const training_result *result, mb_error *err)
 	json_t *validation = json_object(), *card;
 	char hex[SHA256_HEX];
 	double score;
-	mb_status status =
-		p->task.validate(p->task.arg, &p->model.net, p->model.parameters, validation, &score, err);
+	mb_status status = p->task.validate(p->task.arg, &p->model.net, p->model.parameters, validation, &score, err);
 
 	card = card_of(p, validation, result);
 	if (status == MB_OK)
@@ -355,8 +357,7 @@ train(pretraining *p, mb_error *err)
 		if (status == MB_OK)
 			status = check_manifest(p, err);
 		if (status == MB_OK)
-			limit_validation(
-				p, (size_t) json_integer_value(json_object_get(p->manifest, "validation_sequences")));
+			limit_validation(p, (size_t) json_integer_value(json_object_get(p->manifest, "validation_sequences")));
 	}
 	else
 		status = plan_run(p, err);
@@ -427,7 +428,7 @@ pretrain(pretrain_request *request, const connection_options *where, run_opening
 	return code;
 }
 
-/* ---- the command line ---------------------------------------------------------------------------------------------------- */
+/* ---- the command line -------------------------------------------------------------------------------------------- */
 
 /* "2h", "30m", "900s", "900"; false if it is none. */
 static bool
@@ -444,25 +445,22 @@ parse_budget(const char *text, double *seconds)
 static int
 run(int argc, char **argv)
 {
-	pretrain_request request = {.config = "4,256,4",
-								.masking = {0.20, false},
-								.length = 128,
-								.span_min = 16,
-								.batch_texts = 128,
-								.temperature = 0.05,
-								.batch_tokens = 8192,
-								.accumulate = 1,
-								.epochs = 1,
-								.validation = 0.01,
-								.training = {.seed = 1,
-											 .warmup = -1,
-											 .rate = -1,
-											 .adamw = {.beta1 = 0.9,
-													   .beta2 = 0.98,
-													   .epsilon = 1e-6,
-													   .weight_decay = 0.01,
-													   .clip = 1},
-											 .checkpoint_every = 300}};
+	pretrain_request request = {
+		.config = "4,256,4",
+		.masking = {0.20, false},
+		.length = 128,
+		.span_min = 16,
+		.batch_texts = 128,
+		.temperature = 0.05,
+		.batch_tokens = 8192,
+		.accumulate = 1,
+		.epochs = 1,
+		.validation = 0.01,
+		.training = {.seed = 1,
+					 .warmup = -1,
+					 .rate = -1,
+					 .adamw = {.beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-6, .weight_decay = 0.01, .clip = 1},
+					 .checkpoint_every = 300}};
 	training_options *training = &request.training;
 	connection_options where = {0};
 	const char *objective = "mlm", *precision = "fp32", *budget = NULL, *config = NULL;
@@ -488,7 +486,8 @@ run(int argc, char **argv)
 		{OPTION_STRING, "compare", 0, "VOCAB.TXT", NULL, &request.compare, 0, 0,
 		 "tell in the run's page which words the vocabulary has that this one lacks"},
 		{OPTION_STRING, "config", 0, "L,H,A[,I]", NULL, &config, 0, 0,
-		 "then: layers, hidden size, heads, and the intermediate size if it is not\nfour times the hidden size (default "
+		 "then: layers, hidden size, heads, and the intermediate size if it is not\nfour times the hidden size "
+		 "(default "
 		 "4,256,4)"},
 		{OPTION_INTEGER, "max-positions", 0, "N", NULL, &request.max_positions, 3, 65536,
 		 "then: the longest sequence that the model can take (default: --length; those\nbeyond it are not trained)"},
@@ -500,7 +499,8 @@ run(int argc, char **argv)
 		 "of the weights in the file (default fp32)"},
 		OPTION_HELP_HEADING("What is learned"),
 		{OPTION_CHOICE, "objective", 0, "WHAT", "mlm|spans", &objective, 0, 0,
-		 "mlm: words that were masked, from those around them (default); spans: that two\nspans of a text are nearer to "
+		 "mlm: words that were masked, from those around them (default); spans: that two\nspans of a text are nearer "
+		 "to "
 		 "each other than to those of other texts, which\nis what similarity search needs"},
 		{OPTION_INTEGER, "length", 0, "N", NULL, &request.length, 8, 65536,
 		 "tokens of a sequence, [CLS] and [SEP] included (default 128)"},
@@ -511,7 +511,8 @@ run(int argc, char **argv)
 		{OPTION_INTEGER, "span-min", 0, "N", NULL, &request.span_min, 1, 65536,
 		 "spans: tokens of a span, at least (default 16); texts of fewer than twice as\nmany are left out"},
 		{OPTION_INTEGER, "span-max", 0, "N", NULL, &span_max, 1, 65536, "spans: at most (default: --length - 2)"},
-		{OPTION_REAL, "temperature", 0, "X", NULL, &request.temperature, 0.001, 10, "spans: of the softmax (default 0.05)"},
+		{OPTION_REAL, "temperature", 0, "X", NULL, &request.temperature, 0.001, 10,
+		 "spans: of the softmax (default 0.05)"},
 		OPTION_HELP_HEADING("How long"),
 		{OPTION_REAL, "epochs", 0, "N", NULL, &request.epochs, 0.001, 1e6, "times through the texts (default 1)"},
 		{OPTION_INTEGER, "steps", 0, "N", NULL, &steps, 1, 1e12, "or so many steps"},
@@ -519,7 +520,8 @@ run(int argc, char **argv)
 		 "or so much time: 2h, 30m, 900s (the result then depends on the machine's speed)"},
 		{OPTION_INTEGER, "batch-tokens", 0, "N", NULL, &request.batch_tokens, 8, 1e8,
 		 "mlm: tokens of a step (default 8192)"},
-		{OPTION_INTEGER, "batch-texts", 0, "N", NULL, &request.batch_texts, 2, 65536, "spans: texts of a step (default 128)"},
+		{OPTION_INTEGER, "batch-texts", 0, "N", NULL, &request.batch_texts, 2, 65536,
+		 "spans: texts of a step (default 128)"},
 		{OPTION_INTEGER, "accumulate", 0, "N", NULL, &request.accumulate, 1, 1000,
 		 "mlm: so many times --batch-tokens before each step of the optimiser (default 1)"},
 		OPTION_HELP_HEADING("Optimiser (AdamW)"),
@@ -528,8 +530,7 @@ run(int argc, char **argv)
 		{OPTION_REAL, "warmup", 0, "PART", NULL, &training->warmup, 0, 1,
 		 "share of the run in which the rate rises; then it falls linearly to 0 (default\n0.04 from scratch, 0.06 with "
 		 "--from)"},
-		{OPTION_REAL, "weight-decay", 0, "X", NULL, &training->adamw.weight_decay, 0, 1,
-		 "of matrices (default 0.01)"},
+		{OPTION_REAL, "weight-decay", 0, "X", NULL, &training->adamw.weight_decay, 0, 1, "of matrices (default 0.01)"},
 		{OPTION_REAL, "clip", 0, "X", NULL, &training->adamw.clip, 0, 1e6,
 		 "largest norm of the gradient; 0: no limit (default 1)"},
 		{OPTION_REAL, "dropout", 0, "P", NULL, &request.dropout, 0, 0.9,
@@ -550,11 +551,13 @@ run(int argc, char **argv)
 		 "parts of a step, of which each thread computes one at a time (default: CPUs, at\nleast 2); results depend on "
 		 "it in their last digits"},
 		{OPTION_INTEGER, "pass-tokens", 0, "N", NULL, &pass_tokens, 8, 1e7,
-		 "tokens that a shard computes at once (default 1024; spans: 4096).  With spans,\nwhat is more is computed twice: "
+		 "tokens that a shard computes at once (default 1024; spans: 4096).  With spans,\nwhat is more is computed "
+		 "twice: "
 		 "more is faster and takes more memory"},
 		{OPTION_FLAG, "stop-on-plateau", 0, NULL, NULL, &training->stop_on_plateau, 0, 0,
 		 "mlm: stop when token frequencies are all that was learned"},
-		{OPTION_FLAG, "quiet", 0, NULL, NULL, &request.silent, 0, 0, "no progress and no notes (the folder's log.txt has them)"},
+		{OPTION_FLAG, "quiet", 0, NULL, NULL, &request.silent, 0, 0,
+		 "no progress and no notes (the folder's log.txt has them)"},
 		CONNECTION_OPTIONS(where),
 		OPTION_END};
 	int code = options_parse(&command_pretrain, options, argc, argv, NULL);
@@ -566,7 +569,8 @@ run(int argc, char **argv)
 	if (request.output == NULL)
 		return report_failure(TOOL_USAGE, "Add -o FILE.", "pretrain needs the name of the model file to write");
 	if ((request.from == NULL) == (request.vocab_path == NULL))
-		return report_failure(TOOL_USAGE, "Give --from=MODEL to go on from a model, or --vocab=VOCAB.TXT to begin anew.",
+		return report_failure(TOOL_USAGE,
+							  "Give --from=MODEL to go on from a model, or --vocab=VOCAB.TXT to begin anew.",
 							  "pretrain needs a model or a vocabulary");
 	if (request.from != NULL && (config != NULL || request.max_positions > 0 || request.cased || request.keep_accents))
 		return report_failure(TOOL_USAGE, "Leave out --config, --max-positions, --cased and --keep-accents.",
@@ -621,7 +625,8 @@ const command_spec command_pretrain = {
 	"train an encoder on the texts of a query",
 	"Reads the texts once, and trains on them: from scratch with a vocabulary of your own, or on from a model.  Before "
 	"it\n"
-	"begins it says how long it will take; while it goes, everything is kept in a folder: checkpoints, metrics, a log.\n"
+	"begins it says how long it will take; while it goes, everything is kept in a folder: checkpoints, metrics, a "
+	"log.\n"
 	"Ctrl-C saves and stops; --resume goes on, after a crash too, without reading the rows again.\n"
 	"A run by steps gives the same file whatever the number of threads, and however often it was resumed.\n"
 	"Rows whose text is NULL or empty are counted and left out.",

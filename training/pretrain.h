@@ -1,5 +1,6 @@
 /*
- * pretrain.h - the parts of moviebert pretrain: the network and its vocabulary, the texts, the two objectives, the plan.
+ * pretrain.h - the parts of moviebert pretrain: the network and its vocabulary, the texts, the two objectives, the
+ * plan.
  */
 #ifndef MOVIEBERT_TOOL_PRETRAIN_H
 #define MOVIEBERT_TOOL_PRETRAIN_H
@@ -34,7 +35,8 @@ typedef struct pretrain_request
 	const char *command_line;
 } pretrain_request;
 
-/* ---- the network --------------------------------------------------------------------------------------------------- */
+/* ---- the network ---------------------------------------------------------------------------------------------------
+ */
 
 typedef struct pretrain_model
 {
@@ -56,14 +58,15 @@ typedef struct pretrain_model
 mb_status pretrain_model_open(pretrain_model *model, const pretrain_request *request, mb_error *err);
 void pretrain_model_close(pretrain_model *model);
 
-/* cls.predictions.bias = log of each token's frequency, where the head is fresh: the first loss is then the unigram one. */
+/* cls.predictions.bias = log of each token's frequency, where the head is fresh: the first loss is then the unigram
+ * one. */
 void pretrain_model_set_bias(pretrain_model *model, const uint64_t *counts);
 
 /* Writes the model file; hex: its SHA-256.  card is borrowed. */
 mb_status pretrain_model_write(const pretrain_model *model, const pretrain_request *request, const real *parameters,
 							   const json_t *card, char hex[SHA256_HEX], mb_error *err);
 
-/* ---- the texts ------------------------------------------------------------------------------------------------------- */
+/* ---- the texts --------------------------------------------------------------------------------------------------- */
 
 typedef struct pretrain_texts
 {
@@ -77,7 +80,7 @@ typedef struct pretrain_texts
 mb_status pretrain_texts_open(pretrain_texts *texts, const char *path, const special_ids *special, mb_error *err);
 void pretrain_texts_close(pretrain_texts *texts);
 
-/* ---- the objectives -------------------------------------------------------------------------------------------------- */
+/* ---- the objectives ---------------------------------------------------------------------------------------------- */
 
 typedef struct mlm_task mlm_task;
 
@@ -96,7 +99,7 @@ void spans_destroy(spans_task *spans);
 uint64_t spans_steps_per_epoch(const spans_task *spans);
 size_t spans_limit_validation(spans_task *spans, size_t limit);
 
-/* ---- the plan -------------------------------------------------------------------------------------------------------- */
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
 typedef struct pretrain_plan
 {
@@ -106,8 +109,8 @@ typedef struct pretrain_plan
 } pretrain_plan;
 
 /* From the measurement and the request's steps or budget. */
-void pretrain_plan_make(pretrain_plan *plan, const pretrain_request *request, const training_task *task,
-						const net *n, const token_store *store, uint64_t steps_per_epoch);
+void pretrain_plan_make(pretrain_plan *plan, const pretrain_request *request, const training_task *task, const net *n,
+						const token_store *store, uint64_t steps_per_epoch);
 void pretrain_plan_report(const pretrain_plan *plan, const pretrain_request *request, const training_task *task,
 						  const pretrain_model *model, const pretrain_texts *texts);
 json_t *pretrain_plan_json(const pretrain_plan *plan);

@@ -1,8 +1,9 @@
 /*
- * pretrain_mlm.c - masked language modelling (Devlin et al. 2018): packed sequences, fresh masks, loss at the masked places.
+ * pretrain_mlm.c - masked language modelling (Devlin et al. 2018): packed sequences, fresh masks, loss at the masked
+ * places.
  *
- * A step's sequences are read and masked by one thread before the shards divide them, so that the number of all targets, by
- * which each one's gradient is divided, is known to all.
+ * A step's sequences are read and masked by one thread before the shards divide them, so that the number of all
+ * targets, by which each one's gradient is divided, is known to all.
  */
 #include "pretrain.h"
 
@@ -38,8 +39,8 @@ struct mlm_task
 	packing *packing;
 	uint64_t epoch; /* whose order is there; UINT64_MAX: none */
 	masked_sequences step;
-	size_t targets;     /* of the step */
-	size_t pass;        /* sequences of one pass */
+	size_t targets; /* of the step */
+	size_t pass;    /* sequences of one pass */
 	masked_sequences validation;
 	size_t validation_pass;
 	int n_threads;
@@ -66,7 +67,7 @@ sequences_release(masked_sequences *s)
 	free(s->n_targets);
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------------------------ */
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
 
 static mb_status
 begin_step(void *arg, uint64_t step, mb_error *err)
@@ -170,7 +171,7 @@ compute_shard(void *arg, int phase, shard_work *work, mb_error *err)
 	return MB_OK;
 }
 
-/* ---- validation ---------------------------------------------------------------------------------------------------------- */
+/* ---- validation -------------------------------------------------------------------------------------------------- */
 
 typedef struct validation_work
 {
@@ -253,8 +254,8 @@ prepare_validation(mlm_task *mlm, const pretrain_texts *texts, size_t T, mb_erro
 	{
 		status = packing_read(packed, i, s->ids + i * T, err);
 		if (status == MB_OK)
-			s->n_targets[i] = mask_sequence(s->ids + i * T, T, &how, mlm->special, VALIDATION_SEED, i, s->places + i * T,
-											s->labels + i * T);
+			s->n_targets[i] = mask_sequence(s->ids + i * T, T, &how, mlm->special, VALIDATION_SEED, i,
+											s->places + i * T, s->labels + i * T);
 	}
 	packing_destroy(packed);
 	if (size->characters > 0)
@@ -270,7 +271,7 @@ mlm_limit_validation(mlm_task *mlm, size_t limit)
 	return mlm->validation.n;
 }
 
-/* ---- the task ------------------------------------------------------------------------------------------------------------ */
+/* ---- the task ---------------------------------------------------------------------------------------------------- */
 
 static double
 flops_per_token(void *arg)

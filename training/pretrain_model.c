@@ -132,8 +132,8 @@ pretrain_model_open(pretrain_model *model, const pretrain_request *request, mb_e
 	mb_status status;
 
 	memset(model, 0, sizeof(*model));
-	status = request->from != NULL ? from_base(model, request, &options, err)
-								   : from_scratch(model, request, &options, err);
+	status =
+		request->from != NULL ? from_base(model, request, &options, err) : from_scratch(model, request, &options, err);
 	if (status == MB_OK && request->length > options.config.max_position_embeddings)
 	{
 		status = mb_fail(err, MB_INVALID_ARGUMENT, "sequences of %lld tokens do not fit a model of %d positions",
@@ -186,7 +186,7 @@ pretrain_model_set_bias(pretrain_model *model, const uint64_t *counts)
 			(real) log((model->special.special[id] ? 1 : (double) counts[id] + 1) / total);
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static mb_pipeline
 pipeline_of(const pretrain_model *model, const pretrain_request *request)

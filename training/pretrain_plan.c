@@ -66,8 +66,8 @@ pretrain_plan_report(const pretrain_plan *plan, const pretrain_request *request,
 				format_count(a, sizeof(a), (long long) plan->tokens_per_second),
 				1e-9 * plan->tokens_per_second * task->flops_per_token(task->arg), blas_core_name());
 	report_note("  run       %s%s steps, %s tokens, %.2f epochs, %.2g FLOPs", o->steps > 0 ? "" : "about ",
-				format_count(a, sizeof(a), (long long) plan->steps), format_count(b, sizeof(b), (long long) plan->tokens),
-				plan->epochs, plan->flops);
+				format_count(a, sizeof(a), (long long) plan->steps),
+				format_count(b, sizeof(b), (long long) plan->tokens), plan->epochs, plan->flops);
 	report_note("  takes     %s%s, until %s, and %s of memory", o->steps > 0 ? "about " : "",
 				format_duration(duration, sizeof(duration), plan->seconds),
 				format_finish(finish, sizeof(finish), plan->seconds), format_bytes(b, sizeof(b), (double) plan->bytes));

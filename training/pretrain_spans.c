@@ -1,10 +1,10 @@
 /*
- * pretrain_spans.c - contrastive training of the embedding: two spans of one text belong together, all others of the step
- * do not (Giorgi et al. 2020, arXiv:2006.03659).
+ * pretrain_spans.c - contrastive training of the embedding: two spans of one text belong together, all others of the
+ * step do not (Giorgi et al. 2020, arXiv:2006.03659).
  *
  * The loss of one text needs the vectors of all.  Phase 0 computes vectors alone; then the loss; phase 1 goes backward,
- * from the last pass, whose activations are still there, to the first, computing the others forward again (Gao et al. 2021,
- * arXiv:2101.06983): memory does not grow with the number of texts.
+ * from the last pass, whose activations are still there, to the first, computing the others forward again (Gao et al.
+ * 2021, arXiv:2101.06983): memory does not grow with the number of texts.
  */
 #include "pretrain.h"
 
@@ -75,7 +75,8 @@ set_release(span_set *set)
 }
 
 static mb_status
-read_pair(const spans_task *spans, span_set *set, size_t i, uint64_t text, uint64_t seed, uint64_t number, mb_error *err)
+read_pair(const spans_task *spans, span_set *set, size_t i, uint64_t text, uint64_t seed, uint64_t number,
+		  mb_error *err)
 {
 	span_pair pair = {.a = set->ids + 2 * i * spans->T, .b = set->ids + (2 * i + 1) * spans->T};
 	mb_status status = MB_OK;
@@ -95,7 +96,7 @@ vector_row(const span_set *set, size_t sequence)
 	return (sequence % 2 == 0 ? 0 : set->n) + sequence / 2;
 }
 
-/* ---- passes -------------------------------------------------------------------------------------------------------------- */
+/* ---- passes ------------------------------------------------------------------------------------------------------ */
 
 /* Sequences first .. first + B of a set, laid end to end. */
 typedef struct span_pass
@@ -172,7 +173,7 @@ set_loss(span_set *set, size_t H, double temperature, size_t *correct)
 	return loss;
 }
 
-/* ---- a step -------------------------------------------------------------------------------------------------------------- */
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
 
 /* The epoch's order of texts: Fisher and Yates, from the sorted one. */
 static void
@@ -280,8 +281,7 @@ compute_loss(void *arg, int phase, shard_work *shards, int n_shards, mb_error *e
 {
 	spans_task *spans = arg;
 	size_t correct = 0;
-	double loss =
-		set_loss(&spans->step, (size_t) spans->net->options.config.hidden_size, spans->temperature, &correct);
+	double loss = set_loss(&spans->step, (size_t) spans->net->options.config.hidden_size, spans->temperature, &correct);
 
 	(void) phase;
 	(void) n_shards;
@@ -290,7 +290,7 @@ compute_loss(void *arg, int phase, shard_work *shards, int n_shards, mb_error *e
 	return MB_OK;
 }
 
-/* ---- validation ---------------------------------------------------------------------------------------------------------- */
+/* ---- validation -------------------------------------------------------------------------------------------------- */
 
 typedef struct validation_work
 {
@@ -385,7 +385,7 @@ spans_limit_validation(spans_task *spans, size_t limit)
 	return spans->validation.n;
 }
 
-/* ---- the task ------------------------------------------------------------------------------------------------------------ */
+/* ---- the task ---------------------------------------------------------------------------------------------------- */
 
 static double
 flops_per_token(void *arg)
@@ -431,8 +431,8 @@ spans_create(spans_task **result, const pretrain_request *request, const pretrai
 	choose_texts(spans, texts);
 	if (spans->n_texts < (uint64_t) request->batch_texts)
 	{
-		status = mb_fail(err, MB_INVALID_ARGUMENT, "too few texts for a step of %lld",
-						 (long long) request->batch_texts);
+		status =
+			mb_fail(err, MB_INVALID_ARGUMENT, "too few texts for a step of %lld", (long long) request->batch_texts);
 		mb_detail(err, "Of %llu, %llu have twice %zu tokens for two spans.",
 				  (unsigned long long) texts->store.part_texts[PART_TRAINING], (unsigned long long) spans->n_texts,
 				  spans->min_tokens);

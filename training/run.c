@@ -44,19 +44,19 @@ typedef struct run
 	real **gradients; /* [n_shards], those of the shards */
 	mb_error *shard_errors;
 	mb_status *shard_status;
-	int phase;         /* being computed */
-	double *rates;     /* [n_tensors] */
-	double began;      /* monotonic time at which state.seconds was 0 */
-	double step_took;  /* seconds of the last one */
-	double saved_at;   /* monotonic */
-	net_loss sums;     /* since the last line of metrics */
+	int phase;        /* being computed */
+	double *rates;    /* [n_tensors] */
+	double began;     /* monotonic time at which state.seconds was 0 */
+	double step_took; /* seconds of the last one */
+	double saved_at;  /* monotonic */
+	net_loss sums;    /* since the last line of metrics */
 	double norms, computing;
 	uint64_t tokens, steps;
-	double rate;      /* of the last step */
+	double rate; /* of the last step */
 	double last_norm;
 } run;
 
-/* ---- one step ---------------------------------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
 
 static void
 create_shards(run *r)
@@ -71,13 +71,13 @@ create_shards(run *r)
 	for (i = 0; i < n; i++)
 	{
 		r->gradients[i] = allocate(r->net->n_parameters, sizeof(real));
-		r->shards[i] = (shard_work){.net = r->net,
-									.parameters = r->parameters,
-									.gradients = r->gradients[i],
-									.activations =
-										net_activations_create(r->net, r->options->max_tokens, r->options->max_length),
-									.shard = i,
-									.n_shards = n};
+		r->shards[i] =
+			(shard_work){.net = r->net,
+						 .parameters = r->parameters,
+						 .gradients = r->gradients[i],
+						 .activations = net_activations_create(r->net, r->options->max_tokens, r->options->max_length),
+						 .shard = i,
+						 .n_shards = n};
 	}
 }
 
@@ -183,12 +183,12 @@ take_step(run *r, double rate, net_loss *loss, uint64_t *tokens, mb_error *err)
 	}
 	gradients_reduce(r->gradients, (size_t) o->n_shards, r->net->n_parameters, o->n_threads);
 	set_rates(r, rate);
-	r->last_norm = adamw_step(r->net, r->parameters, r->m, r->v, r->gradients[0], r->state.step + 1, r->rates, &o->adamw,
-							  o->n_threads);
+	r->last_norm = adamw_step(r->net, r->parameters, r->m, r->v, r->gradients[0], r->state.step + 1, r->rates,
+							  &o->adamw, o->n_threads);
 	return MB_OK;
 }
 
-/* ---- what is written down ------------------------------------------------------------------------------------------------ */
+/* ---- what is written down ---------------------------------------------------------------------------------------- */
 
 static double
 elapsed(const run *r)
@@ -200,8 +200,8 @@ static mb_status
 add_event(run *r, const char *name, const char *detail, mb_error *err)
 {
 	return run_metrics_add(&r->metrics,
-						   json_pack("{s:s, s:I, s:s, s:s}", "type", "event", "step", (json_int_t) r->state.step, "name",
-									 name, "detail", detail),
+						   json_pack("{s:s, s:I, s:s, s:s}", "type", "event", "step", (json_int_t) r->state.step,
+									 "name", name, "detail", detail),
 						   err);
 }
 
@@ -241,7 +241,7 @@ save(run *r, mb_error *err)
 	return status;
 }
 
-/* ---- validation ---------------------------------------------------------------------------------------------------------- */
+/* ---- validation -------------------------------------------------------------------------------------------------- */
 
 /* "loss 4.2312, recall_at_1 0.83": the numbers of a line of metrics. */
 static void
@@ -306,7 +306,7 @@ validate(run *r, mb_error *err)
 	return status;
 }
 
-/* ---- when things go wrong ------------------------------------------------------------------------------------------------ */
+/* ---- when things go wrong ---------------------------------------------------------------------------------------- */
 
 static mb_status
 roll_back(run *r, watch_verdict verdict, double loss, mb_error *err)
@@ -410,7 +410,7 @@ stop_for_interrupt(run *r, mb_error *err)
 	return mb_fail(err, MB_CANCELLED, "interrupted");
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------------ */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static void
 show(run *r, double done, double loss, double right)
@@ -499,8 +499,8 @@ turn(run *r, bool *over, mb_error *err)
 static mb_status
 finish(run *r, bool stopped_early, training_result *result, mb_error *err)
 {
-	mb_status status = stopped_early ? add_event(r, "stopped_early", "no better score for a while", err)
-									 : validate(r, err);
+	mb_status status =
+		stopped_early ? add_event(r, "stopped_early", "no better score for a while", err) : validate(r, err);
 
 	run_display_pause(&r->display);
 	if (status == MB_OK)
@@ -537,7 +537,8 @@ begin(run *r, bool resume, mb_error *err)
 									 o->identity, err);
 		if (status == MB_OK && (r->state.seed != o->seed || r->state.n_shards != o->n_shards))
 		{
-			status = mb_fail(err, MB_INVALID_ARGUMENT, "the run in \"%.200s\" has other shards or another seed", r->folder);
+			status =
+				mb_fail(err, MB_INVALID_ARGUMENT, "the run in \"%.200s\" has other shards or another seed", r->folder);
 			mb_detail(err, "It has seed %llu and %d shards, not seed %llu and %d shards.",
 					  (unsigned long long) r->state.seed, r->state.n_shards, (unsigned long long) o->seed, o->n_shards);
 			mb_hint(err, "Give --seed and --shards as the run was started.");
@@ -605,7 +606,7 @@ training_run(const net *n, real *parameters, const char *folder, bool resume, co
 	return status;
 }
 
-/* ---- before it --------------------------------------------------------------------------------------------------------- */
+/* ---- before it --------------------------------------------------------------------------------------------------- */
 
 mb_status
 training_measure(const net *n, const real *parameters, const training_task *task, const training_options *options,

@@ -22,12 +22,12 @@ static const mb_dtype real_dtype = sizeof(real) == sizeof(float) ? MB_F32 : MB_F
 static char *
 state_text(const run_state *s)
 {
-	json_t *state = json_pack(
-		"{s:I, s:I, s:f, s:I, s:i, s:f, s:i, s:I, s:i, s:f, s:I, s:i, s:I}", "step", (json_int_t) s->step, "tokens",
-		(json_int_t) s->tokens, "seconds", s->seconds, "seed", (json_int_t) s->seed, "shards", s->n_shards, "rate_scale",
-		s->rate_scale, "rollbacks", s->rollbacks, "skipped", (json_int_t) s->skipped, "plateau", (int) s->plateau,
-		"best_score", s->best_score, "best_step", (json_int_t) s->best_step, "without_better", s->without_better,
-		"metrics_bytes", (json_int_t) s->metrics_bytes);
+	json_t *state = json_pack("{s:I, s:I, s:f, s:I, s:i, s:f, s:i, s:I, s:i, s:f, s:I, s:i, s:I}", "step",
+							  (json_int_t) s->step, "tokens", (json_int_t) s->tokens, "seconds", s->seconds, "seed",
+							  (json_int_t) s->seed, "shards", s->n_shards, "rate_scale", s->rate_scale, "rollbacks",
+							  s->rollbacks, "skipped", (json_int_t) s->skipped, "plateau", (int) s->plateau,
+							  "best_score", s->best_score, "best_step", (json_int_t) s->best_step, "without_better",
+							  s->without_better, "metrics_bytes", (json_int_t) s->metrics_bytes);
 	char *text = state != NULL ? json_dumps(state, JSON_REAL_PRECISION(17)) : NULL;
 
 	json_decref(state);

@@ -1,8 +1,8 @@
 /*
  * run_checkpoint.h - all that a run needs to go on: parameters, AdamW's moments, and where it was.
  *
- * A safetensors file of three tensors, with the state as JSON in its metadata and a SHA-256 over the numbers; written beside
- * its place, synced and renamed, so that there is always one whole checkpoint.
+ * A safetensors file of three tensors, with the state as JSON in its metadata and a SHA-256 over the numbers; written
+ * beside its place, synced and renamed, so that there is always one whole checkpoint.
  */
 #ifndef MOVIEBERT_TOOL_RUN_CHECKPOINT_H
 #define MOVIEBERT_TOOL_RUN_CHECKPOINT_H
@@ -32,8 +32,8 @@ mb_status run_checkpoint_write(const char *path, const real *parameters, const r
 							   const run_state *state, const char *identity, mb_error *err);
 
 /*
- * Fills the arrays (those not NULL) and state.  MB_CORRUPT if it is damaged, MB_INVALID_ARGUMENT if it is of a run of another
- * identity or size.
+ * Fills the arrays (those not NULL) and state.  MB_CORRUPT if it is damaged, MB_INVALID_ARGUMENT if it is of a run of
+ * another identity or size.
  */
 mb_status run_checkpoint_read(const char *path, real *parameters, real *m, real *v, size_t n, run_state *state,
 							  const char *identity, mb_error *err);

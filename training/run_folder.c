@@ -39,11 +39,11 @@ run_folder_has(const char *folder, const char *name)
 	return has;
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-static const char *const run_files[] = {RUN_MANIFEST, RUN_METRICS, RUN_CHECKPOINT, RUN_BEST, "tokens.store", "validation.store",
-										"rows.store", "start.safetensors", "encoder.safetensors", "vectors.cache", "teacher.cache",
-										"report.html"};
+static const char *const run_files[] = {RUN_MANIFEST,          RUN_METRICS,        RUN_CHECKPOINT,  RUN_BEST,
+										"tokens.store",        "validation.store", "rows.store",    "start.safetensors",
+										"encoder.safetensors", "vectors.cache",    "teacher.cache", "report.html"};
 
 #define N_RUN_FILES (sizeof(run_files) / sizeof(run_files[0]))
 
@@ -140,7 +140,7 @@ run_folder_close(void)
 	log_file = NULL;
 }
 
-/* ---- the manifest ---------------------------------------------------------------------------------------------------- */
+/* ---- the manifest ------------------------------------------------------------------------------------------------ */
 
 /* Where the value of a conninfo string's password begins, or NULL. */
 static const char *
@@ -302,7 +302,7 @@ run_manifest_read(const char *folder, json_t **manifest, mb_error *err)
 	return status;
 }
 
-/* ---- metrics.jsonl --------------------------------------------------------------------------------------------------- */
+/* ---- metrics.jsonl ----------------------------------------------------------------------------------------------- */
 
 mb_status
 run_metrics_open(run_metrics *metrics, const char *folder, int64_t keep, mb_error *err)

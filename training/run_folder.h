@@ -19,14 +19,14 @@
 
 typedef enum run_opening
 {
-	RUN_NEW,     /* refuses a folder that holds a run */
-	RUN_RESUME,  /* refuses one that does not */
-	RUN_RESTART  /* removes what a run left there */
+	RUN_NEW,    /* refuses a folder that holds a run */
+	RUN_RESUME, /* refuses one that does not */
+	RUN_RESTART /* removes what a run left there */
 } run_opening;
 
 /*
- * Makes the folder if need be, takes it for this process (another that trains in it is an error), and lets what is said on
- * stderr also go to its log.txt.  Until run_folder_close.
+ * Makes the folder if need be, takes it for this process (another that trains in it is an error), and lets what is said
+ * on stderr also go to its log.txt.  Until run_folder_close.
  */
 mb_status run_folder_open(const char *folder, run_opening how, mb_error *err);
 void run_folder_close(void);
@@ -37,7 +37,8 @@ bool run_folder_has(const char *folder, const char *name);
 /* The command line as a shell would take it, without passwords; argv[0] is the command's name. */
 char *run_command_line(int argc, char **argv, const char *more);
 
-/* What every manifest begins with: command line, time, versions, CPU, BLAS core, kernels.  server: its version, or NULL. */
+/* What every manifest begins with: command line, time, versions, CPU, BLAS core, kernels.  server: its version, or
+ * NULL. */
 json_t *run_manifest_start(const char *command_line, const char *server);
 mb_status run_manifest_write(const char *folder, const json_t *manifest, mb_error *err);
 mb_status run_manifest_read(const char *folder, json_t **manifest, mb_error *err);

@@ -1,7 +1,7 @@
 /*
  * run_schedule.h - how far a run is, and its learning rate there.
  *
- * A run is as long as its steps or its budget says; a step covers the part from begin to end of it, both in [0, 1].  The
+ * A run is as long as its steps or its budget says; a step covers the part from begin to end of it, both in [0, 1]. The
  * rate rises linearly over the first `warmup` of the run and falls linearly to 0 at its end.
  */
 #ifndef MOVIEBERT_TOOL_RUN_SCHEDULE_H

@@ -32,8 +32,8 @@ typedef struct run_watch
 } run_watch;
 
 /*
- * Diverged is a loss that is more than 6 standard deviations above the mean of the last 128 steps, ten times in a row; or
- * whose smoothed value is above twice its lowest plus 1.
+ * Diverged is a loss that is more than 6 standard deviations above the mean of the last 128 steps, ten times in a row;
+ * or whose smoothed value is above twice its lowest plus 1.
  */
 watch_verdict run_watch_step(run_watch *watch, double loss, bool finite);
 
@@ -45,8 +45,8 @@ typedef enum plateau_state
 } plateau_state;
 
 /*
- * done: share of the run; step: steps so far.  On it: accuracy < 0.20 and loss > 0.96 of the unigram loss, not before 15 % and
- * 600 steps.  Off it: loss < 0.92 of it or accuracy >= 0.22.
+ * done: share of the run; step: steps so far.  On it: accuracy < 0.20 and loss > 0.96 of the unigram loss, not before
+ * 15 % and 600 steps.  Off it: loss < 0.92 of it or accuracy >= 0.22.
  */
 plateau_state run_watch_plateau(plateau_state before, double done, uint64_t step, double loss, double accuracy,
 								double unigram_loss);

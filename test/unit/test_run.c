@@ -1,6 +1,6 @@
 /*
- * test_run.c - a training run apart from what it trains: schedule, watch, checkpoints, folder, and the loop on a task whose
- * losses are known.
+ * test_run.c - a training run apart from what it trains: schedule, watch, checkpoints, folder, and the loop on a task
+ * whose losses are known.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -23,7 +23,7 @@
 #include "training/run_schedule.h"
 #include "training/run_watch.h"
 
-/* ---- schedule -------------------------------------------------------------------------------------------------------- */
+/* ---- schedule ---------------------------------------------------------------------------------------------------- */
 
 static void
 test_rate(void **state)
@@ -100,7 +100,7 @@ test_marks(void **state)
 	}
 }
 
-/* ---- watch ----------------------------------------------------------------------------------------------------------- */
+/* ---- watch ------------------------------------------------------------------------------------------------------- */
 
 /* Falls from 6 to 2, with noise that is always the same. */
 static double
@@ -187,7 +187,7 @@ test_plateau(void **state)
 	assert_int_equal(run_watch_plateau(PLATEAU_ESCAPED, 0.4, 1000, 6.45, 0.15, unigram), PLATEAU_ESCAPED);
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static char folder[64];
 
@@ -345,8 +345,7 @@ test_command_line(void **state)
 	check_line("moviebert pretrain -d 'host=h password=*** user=u'", NULL, 3, "pretrain", "-d",
 			   "host=h password=secret user=u");
 	check_line("moviebert pretrain -d 'password=*** user=u'", NULL, 3, "pretrain", "-d", "password='se cret' user=u");
-	check_line("moviebert pretrain -d 'password = *** user=u'", NULL, 3, "pretrain", "-d",
-			   "password = 'a\\'b' user=u");
+	check_line("moviebert pretrain -d 'password = *** user=u'", NULL, 3, "pretrain", "-d", "password = 'a\\'b' user=u");
 	check_line("moviebert pretrain -d 'password=***'", NULL, 3, "pretrain", "-d", "password=secret");
 	check_line("moviebert pretrain -d 'postgres://u:***@h/db?x=1'", NULL, 3, "pretrain", "-d",
 			   "postgres://u:secret@h/db?x=1");
@@ -373,8 +372,8 @@ test_metrics(void **state)
 
 	(void) state;
 	assert_int_equal(run_metrics_open(&metrics, folder, 0, &err), MB_OK);
-	assert_int_equal(run_metrics_add(&metrics, json_pack("{s:s, s:i, s:f}", "type", "step", "step", 1, "loss", 2.5), &err),
-					 MB_OK);
+	assert_int_equal(
+		run_metrics_add(&metrics, json_pack("{s:s, s:i, s:f}", "type", "step", "step", 1, "loss", 2.5), &err), MB_OK);
 	assert_int_equal(run_metrics_sync(&metrics, &kept, &err), MB_OK);
 	assert_int_equal(kept, (int64_t) strlen("{\"type\":\"step\",\"step\":1,\"loss\":2.5}\n"));
 	assert_int_equal(run_metrics_add(&metrics, json_pack("{s:i}", "lost", 1), &err), MB_OK);
@@ -419,7 +418,7 @@ test_folder(void **state)
 	json_decref(read);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 /* "Training" whose gradient pulls every parameter to 1, and whose losses and scores follow a list. */
 typedef struct toy
@@ -652,8 +651,8 @@ test_best(void **state)
 		char *path = run_folder_file(folder, RUN_BEST);
 		run_state best;
 
-		assert_int_equal(run_checkpoint_read(path, shorter.parameters, NULL, NULL, r.net.n_parameters, &best, "toy", &r.err),
-						 MB_OK);
+		assert_int_equal(
+			run_checkpoint_read(path, shorter.parameters, NULL, NULL, r.net.n_parameters, &best, "toy", &r.err), MB_OK);
 		assert_int_equal(best.step, 20);
 		free(path);
 	}
