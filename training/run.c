@@ -373,7 +373,7 @@ watch_plateau(run *r, double done, double loss, double right, mb_error *err)
 		return add_event(r, "escaped", detail, err);
 	}
 	snprintf(detail, sizeof(detail),
-			 "loss %.3f is that of token frequencies alone (%.3f), accuracy %.3f: context is not used yet", loss,
+			 "loss %.3f is near that of token frequencies alone (%.3f), accuracy %.3f: context is hardly used yet", loss,
 			 r->task->unigram_loss, right);
 	report_warning("step %llu: on the unigram plateau: %s", (unsigned long long) r->state.step, detail);
 	report_note("  It takes 800 to 2,000 steps to leave it.  If it does not: more steps or a longer --budget, another "

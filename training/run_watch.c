@@ -50,12 +50,12 @@ run_watch_step(run_watch *watch, double loss, bool finite)
 plateau_state
 run_watch_plateau(plateau_state before, double done, uint64_t step, double loss, double accuracy, double unigram_loss)
 {
-	bool on = accuracy < 0.20 && loss > 0.96 * unigram_loss;
-	bool off = loss < 0.92 * unigram_loss || accuracy >= 0.22;
+	bool on = accuracy < 0.20 && loss > 0.85 * unigram_loss;
+	bool off = loss < 0.80 * unigram_loss || accuracy >= 0.22;
 
 	if (before == PLATEAU_ON)
 		return off ? PLATEAU_ESCAPED : PLATEAU_ON;
-	if (before == PLATEAU_UNKNOWN && on && done >= 0.15 && step >= 600)
+	if (before == PLATEAU_UNKNOWN && on && done >= 0.15 && step >= 1000)
 		return PLATEAU_ON;
 	return before;
 }

@@ -175,16 +175,17 @@ test_plateau(void **state)
 
 	(void) state;
 	/* Too early, by share or by steps. */
-	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.1, 5000, 6.45, 0.15, unigram), PLATEAU_UNKNOWN);
-	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 300, 6.45, 0.15, unigram), PLATEAU_UNKNOWN);
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.1, 5000, 6.1, 0.15, unigram), PLATEAU_UNKNOWN);
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 999, 6.1, 0.15, unigram), PLATEAU_UNKNOWN);
 	/* Learning already. */
-	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 5000, 5.0, 0.30, unigram), PLATEAU_UNKNOWN);
-	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 5000, 6.45, 0.25, unigram), PLATEAU_UNKNOWN);
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 5000, 5.4, 0.19, unigram), PLATEAU_UNKNOWN);
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.5, 5000, 5.9, 0.21, unigram), PLATEAU_UNKNOWN);
 	/* On it, and off it once. */
-	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.16, 700, 6.45, 0.15, unigram), PLATEAU_ON);
-	assert_int_equal(run_watch_plateau(PLATEAU_ON, 0.2, 800, 6.1, 0.17, unigram), PLATEAU_ON);
-	assert_int_equal(run_watch_plateau(PLATEAU_ON, 0.3, 900, 5.9, 0.18, unigram), PLATEAU_ESCAPED);
-	assert_int_equal(run_watch_plateau(PLATEAU_ESCAPED, 0.4, 1000, 6.45, 0.15, unigram), PLATEAU_ESCAPED);
+	assert_int_equal(run_watch_plateau(PLATEAU_UNKNOWN, 0.16, 1000, 5.9, 0.15, unigram), PLATEAU_ON);
+	assert_int_equal(run_watch_plateau(PLATEAU_ON, 0.2, 1100, 5.3, 0.19, unigram), PLATEAU_ON);
+	assert_int_equal(run_watch_plateau(PLATEAU_ON, 0.3, 1200, 5.1, 0.20, unigram), PLATEAU_ESCAPED);
+	assert_int_equal(run_watch_plateau(PLATEAU_ON, 0.3, 1200, 5.3, 0.22, unigram), PLATEAU_ESCAPED);
+	assert_int_equal(run_watch_plateau(PLATEAU_ESCAPED, 0.4, 1300, 6.1, 0.15, unigram), PLATEAU_ESCAPED);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
@@ -711,18 +712,18 @@ test_plateau_stops(void **state)
 	toy_run r;
 
 	(void) state;
-	toy_start(&r, &t, 1000);
+	toy_start(&r, &t, 1500);
 	r.task.watch_plateau = true;
 	r.task.unigram_loss = 6.5;
 	r.options.stop_on_plateau = true;
 	assert_int_equal(toy_go(&r, false), MB_LIMIT);
 	assert_non_null(strstr(r.err.message, "unigram plateau"));
 	assert_int_equal(count_lines("event", "plateau"), 1);
-	assert_int_equal(t.n_steps, 600);
+	assert_int_equal(t.n_steps, 1002);
 	/* Without the option it goes on, and says so once. */
 	r.options.stop_on_plateau = false;
 	assert_int_equal(toy_go(&r, true), MB_OK);
-	assert_int_equal(t.n_steps, 1000);
+	assert_int_equal(t.n_steps, 1500);
 	assert_int_equal(count_lines("event", "plateau"), 1);
 	toy_end(&r);
 }
