@@ -20,6 +20,12 @@ const char *const fit_imbalance_names[] = {"none", "pos-weight", "auto"};
 
 /* From strong to weak: each trial starts from the one before it. */
 static const double l2_grid[] = {1, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4};
+/*
+ * A feature that deviates less than so many times what features do is constant but for rounding.  It says nothing, and
+ * is not blown up to look as if: its weight would be so large that the next encoder's, or CPU's, rounding decides.
+ */
+#define CONSTANT_FEATURE 1e-4
+
 #define GRID ((int) (sizeof(l2_grid) / sizeof(l2_grid[0])))
 
 double
@@ -41,6 +47,7 @@ fit_positive_weight(int64_t positives, int64_t rows)
 static void
 standardisation(const fit_rows *rows, size_t n_features, double *mean, double *deviation)
 {
+	double typical = 0;
 	size_t i, h;
 
 	memset(mean, 0, n_features * sizeof(double));
@@ -60,9 +67,11 @@ standardisation(const fit_rows *rows, size_t n_features, double *mean, double *d
 	for (h = 0; h < n_features; h++)
 	{
 		deviation[h] = sqrt(deviation[h] / (double) rows->n);
-		if (!(deviation[h] > 1e-12)) /* a constant feature says nothing */
-			deviation[h] = 1;
+		typical += deviation[h] / (double) n_features;
 	}
+	for (h = 0; h < n_features; h++)
+		if (!(deviation[h] > CONSTANT_FEATURE * typical))
+			deviation[h] = 1;
 }
 
 static float *
