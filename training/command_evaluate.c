@@ -241,9 +241,10 @@ run(int argc, char **argv)
 		{OPTION_STRING, "from-database", 0, "NAME", NULL, &model_name, 0, 0, "or the installed model NAME"},
 		{OPTION_STRING, "query", 'q', "SQL", NULL, &request.query, 0, 0,
 		 "a SELECT that gives a text and its true tags (required)"},
-		{OPTION_STRING, "text", 0, "COLUMN", NULL, &request.columns.text, 0, 0, "its text column (default: the first)"},
+		{OPTION_STRING, "text", 0, "COLUMN", NULL, &request.columns.text, 0, 0,
+		 "its text column (default: the first that no other option names)"},
 		{OPTION_STRING, "tags", 0, "COLUMN", NULL, &request.columns.tags, 0, 0,
-		 "its tags column (default: the second)"},
+		 "its tags column (default: the second, not counting --key and --scope)"},
 		{OPTION_STRING, "scope", 0, "COLUMN", NULL, &request.columns.scope, 0, 0,
 		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven; of the others "
 		 "nothing "

@@ -298,9 +298,10 @@ run(int argc, char **argv)
 		OPTION_HELP_HEADING("The rows"),
 		{OPTION_STRING, "query", 'q', "SQL", NULL, &request.query, 0, 0,
 		 "a SELECT that gives a text and its tags (text[] or a JSON array) (required)"},
-		{OPTION_STRING, "text", 0, "COLUMN", NULL, &request.columns.text, 0, 0, "its text column (default: the first)"},
+		{OPTION_STRING, "text", 0, "COLUMN", NULL, &request.columns.text, 0, 0,
+		 "its text column (default: the first that no other option names)"},
 		{OPTION_STRING, "tags", 0, "COLUMN", NULL, &request.columns.tags, 0, 0,
-		 "its tags column (default: the second)"},
+		 "its tags column (default: the second, not counting --key and --scope)"},
 		{OPTION_STRING, "key", 0, "COLUMN", NULL, &request.columns.key, 0, 0,
 		 "rows of one key stay in one part (default: the text).  Without it, two texts\nabout one film may be on both "
 		 "sides, and the metrics flatter"},

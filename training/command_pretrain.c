@@ -472,7 +472,7 @@ run(int argc, char **argv)
 		OPTION_HELP_HEADING("The texts"),
 		{OPTION_STRING, "query", 'q', "SQL", NULL, &request.query, 0, 0, "a SELECT that gives texts (required)"},
 		{OPTION_STRING, "text", 0, "COLUMN", NULL, &request.text_column, 0, 0,
-		 "its text column (default: the first that is text)"},
+		 "its text column (default: the first that is text and not the key)"},
 		{OPTION_STRING, "key", 0, "COLUMN", NULL, &request.key_column, 0, 0,
 		 "texts of one key are all in the training or all in the validation part\n(default: the text itself)"},
 		{OPTION_REAL, "validation", 0, "PART", NULL, &request.validation, 0, 0.5,

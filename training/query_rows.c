@@ -102,6 +102,33 @@ query_column(const PGresult *result, const char *role, const char *option, const
 	return *column < 0 ? no_such_column(result, role, option, name, err) : MB_OK;
 }
 
+int
+query_free_column(const PGresult *result, int nth, const int *taken, size_t n_taken)
+{
+	int column;
+
+	for (column = 0; column < PQnfields(result); column++)
+	{
+		size_t i;
+
+		for (i = 0; i < n_taken && taken[i] != column; i++)
+			;
+		if (i == n_taken && nth-- == 0)
+			break;
+	}
+	return column;
+}
+
+int
+query_first_text(const PGresult *result, int taken)
+{
+	int column = 0;
+
+	while (column < PQnfields(result) && (column == taken || !is_text_type(PQftype(result, column))))
+		column++;
+	return column < PQnfields(result) ? column : query_free_column(result, 0, &taken, 1);
+}
+
 void
 detail_column_type(PGconn *connection, const PGresult *result, int column, mb_error *err)
 {

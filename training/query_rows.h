@@ -40,6 +40,12 @@ void detail_column_type(PGconn *connection, const PGresult *result, int column, 
 mb_status query_column(const PGresult *result, const char *role, const char *option, const char *name, int position,
 					   int *column, mb_error *err);
 
+/* The nth column, from 0, of those whose places are not in taken (-1 there: none); the number of columns if none is. */
+int query_free_column(const PGresult *result, int nth, const int *taken, size_t n_taken);
+
+/* The first column that is text, other than taken (-1: none); else the first free one, for the error that it gives. */
+int query_first_text(const PGresult *result, int taken);
+
 /* The column of texts, which must be of a text type; --text names it. */
 mb_status query_text_column(PGconn *connection, const PGresult *result, const char *name, int position, int *column,
 							mb_error *err);

@@ -50,17 +50,30 @@ check_tags_column(PGconn *connection, const PGresult *result, int column, const 
 static mb_status
 map_columns(PGconn *connection, const PGresult *result, const query_columns *columns, column_map *map, mb_error *err)
 {
-	mb_status status;
+	int taken[3]; /* by the key, the scope, and tags or text */
+	int tags;
+	mb_status status = MB_OK;
 
-	status = query_text_column(connection, result, columns->text, 0, &map->text, err);
-	if (status == MB_OK)
-		status = query_column(result, "tags", "tags", columns->tags, 1, &map->tags, err);
-	map->key = -1;
-	if (status == MB_OK && columns->key != NULL)
+	map->key = map->scope = map->tags = -1;
+	if (columns->key != NULL)
 		status = query_column(result, "key", "key", columns->key, 0, &map->key, err);
-	map->scope = -1;
 	if (status == MB_OK && columns->scope != NULL)
 		status = query_column(result, "scope", "scope", columns->scope, 0, &map->scope, err);
+	if (status == MB_OK && columns->tags != NULL)
+		status = query_column(result, "tags", "tags", columns->tags, 0, &map->tags, err);
+	if (status != MB_OK)
+		return status;
+	taken[0] = map->key;
+	taken[1] = map->scope;
+	taken[2] = map->tags;
+	status =
+		query_text_column(connection, result, columns->text, query_free_column(result, 0, taken, 3), &map->text, err);
+	/* The second of the columns that are left, wherever the text is; the first where the text is the second. */
+	tags = query_free_column(result, 1, taken, 2);
+	if (tags == map->text)
+		tags = query_free_column(result, 0, taken, 2);
+	if (status == MB_OK && columns->tags == NULL)
+		status = query_column(result, "tags", "tags", NULL, tags, &map->tags, err);
 	if (status == MB_OK)
 		status = check_tags_column(connection, result, map->tags, "tags", &map->tags_are_json, err);
 	if (status == MB_OK && map->scope >= 0)

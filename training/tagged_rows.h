@@ -79,8 +79,8 @@ typedef struct tagged_rows
 
 typedef struct query_columns
 {
-	const char *text;  /* NULL: the first column */
-	const char *tags;  /* NULL: the second */
+	const char *text;  /* NULL: the first column that is not named for something else */
+	const char *tags;  /* NULL: the second that is not the key or the scope; the first where the second is the text */
 	const char *key;   /* NULL: the text itself */
 	const char *scope; /* NULL: of each row all is known */
 } query_columns;

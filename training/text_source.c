@@ -30,17 +30,14 @@ read_columns(void *arg, PGconn *connection, const PGresult *described, mb_error 
 {
 	text_reader *reader = arg;
 	const text_request *request = reader->request;
-	int first = 0;
-	mb_status status;
+	mb_status status = MB_OK;
 
-	/* Unless one is named: the first column that is text; if there is none, the first, for the error it gives. */
-	while (first < PQnfields(described) && !is_text_type(PQftype(described, first)))
-		first++;
-	status = query_text_column(connection, described, request->text_column, first < PQnfields(described) ? first : 0,
-							   &reader->text, err);
 	reader->key = -1;
-	if (status == MB_OK && request->key_column != NULL)
+	if (request->key_column != NULL)
 		status = query_column(described, "key", "key", request->key_column, 0, &reader->key, err);
+	if (status == MB_OK)
+		status = query_text_column(connection, described, request->text_column,
+								   query_first_text(described, reader->key), &reader->text, err);
 	return status;
 }
 

@@ -15,7 +15,7 @@
 typedef struct text_request
 {
 	const char *query;
-	const char *text_column; /* NULL: the first that is text */
+	const char *text_column; /* NULL: the first that is text and not the key */
 	const char *key_column;  /* what the split goes by; NULL: the text itself */
 	double validation;       /* share of the validation part */
 	int64_t seed;            /* of the split */

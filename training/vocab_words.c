@@ -17,14 +17,9 @@ static mb_status
 read_columns(void *arg, PGconn *connection, const PGresult *described, mb_error *err)
 {
 	word_reader *reader = arg;
-	const char *name = reader->request->text_column;
-	int first = 0;
 
-	/* Unless one is named: the first column that is text; if there is none, the first, for the error it gives. */
-	while (first < PQnfields(described) && !is_text_type(PQftype(described, first)))
-		first++;
-	return query_text_column(connection, described, name, first < PQnfields(described) ? first : 0, &reader->column,
-							 err);
+	return query_text_column(connection, described, reader->request->text_column, query_first_text(described, -1),
+							 &reader->column, err);
 }
 
 static void

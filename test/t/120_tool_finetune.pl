@@ -58,6 +58,7 @@ $node->safe_psql(
 my $output = "$dir/tags.safetensors";
 my @model  = ('--model', $base, '-o', $output, @where);
 my $select = 'SELECT plot, tags, film FROM movies';
+my $text_first;
 for my $case (
 	[ [ '-q', 'SELECT plot FROM movies' ], qr/no column for the tags.*Its columns are: "plot"/s, 'one column only' ],
 	[   [ '-q', $select, '--text=plott' ],
@@ -143,6 +144,16 @@ my $parts = $card->{data}{parts};
 is($parts->{training} + $parts->{validation} + $parts->{test}, 901, 'every row used is in a part');
 my ($base_sum) = split ' ', `sha256sum $base`;
 is($card->{base}{sha256}, $base_sum, 'the card has the base');
+
+# Columns that are named for something else are not the text or the tags.
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.unnamed", @where, '-q', 'SELECT film, plot, tags FROM movies',
+	'--key=film', '--test=0.2', '--validation=0.2', '--cache', "$dir/cache", '--quiet', '--json');
+is($code, 0, 'the key comes first') or diag($err);
+is_deeply(decode_json($out)->{metrics}, $card->{metrics}, 'and is not taken for the text, nor the text for the tags');
+($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-q', 'SELECT film, plot, tags FROM movies', '--key=film', '--json', '--quiet');
+is($code, 0, 'evaluate with the key first') or diag($err);
+($code, $text_first, $err) = tool('evaluate', '--model', $output, @where, '-q', $select, '--key=film', '--json', '--quiet');
+is_deeply(decode_json($out)->{metrics}, decode_json($text_first)->{metrics}, 'evaluate does not take the key for the text either');
 
 # The same again, from the cache, with another number of threads: the same bytes.
 ($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.2", @where, @query, '--cache', "$dir/cache", '--threads=1');

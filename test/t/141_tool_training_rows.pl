@@ -59,6 +59,8 @@ for my $case (
 	[ [ '-q', 'SELECT plot FROM texts', '--text=plott' ], qr/no column "plott" for the text.*columns are: "plot"/s, 'absent column' ],
 	[ [ '-q', 'SELECT id, plot FROM texts', '--text=id' ], qr/column "id" is not of type text/, 'named column of the wrong type' ],
 	[ [ '-q', 'SELECT plot FROM texts', '--key=film' ], qr/no column "film" for the key.*columns are: "plot".*--key/s, 'absent key' ],
+	[ [ '-q', 'SELECT id, film FROM texts', '--key=film' ], qr/column "id" is not of type text/, 'no text column but the key' ],
+	[ [ '-q', 'SELECT plot FROM texts', '--key=plot' ], qr/no column for the text.*columns are: "plot"/s, 'the key alone' ],
 	[ [ '-q', 'SELECT plot FROM textts' ], qr/relation "textts" does not exist/, 'absent table' ],
 	[ [ '-q', 'SELECT plot FROM texts; SELECT 1' ], qr/cannot insert multiple commands/, 'two commands' ],
 	[ [ '-q', 'CREATE TABLE other (i int)' ], qr/returns no rows.*that returns a text/s, 'a command without rows' ],
@@ -117,6 +119,12 @@ $node->safe_psql('bytes', q{CREATE TABLE texts AS SELECT 'good text'::text AS pl
 	my $validation = grep { $_->[0] == 1 } values %of_film;
 	note("$validation of 40 films are validated on");
 	ok($validation >= 2 && $validation <= 16, 'and about a fifth of the films is validated on');
+
+	# The key is the first text column, and yet not the text.
+	($code, $out, $err) =
+	  pretrain('unnamed', '-q', 'SELECT film, plot FROM texts ORDER BY id', '--key=film', '--validation=0.2');
+	is($code, 0, 'pretrain with a key and no --text') or diag($err);
+	is(compare(store('films'), store('unnamed')), 0, 'the key is not taken for the text');
 }
 
 # ---- a million rows
