@@ -316,7 +316,8 @@ roll_back(run *r, watch_verdict verdict, double loss, mb_error *err)
 	uint64_t from = r->state.step;
 	double seconds = elapsed(r), scale = r->state.rate_scale / 2;
 	int rollbacks = r->state.rollbacks + 1;
-	uint64_t skipped = r->state.skipped;
+	uint64_t skipped = r->state.skipped, best_step = r->state.best_step;
+	double best_score = r->state.best_score;
 	mb_status status;
 
 	if (verdict == WATCH_NOT_FINITE)
@@ -345,6 +346,9 @@ roll_back(run *r, watch_verdict verdict, double loss, mb_error *err)
 	r->state.rate_scale = scale;
 	r->state.rollbacks = rollbacks;
 	r->state.skipped = skipped;
+	/* The file of the best parameters stays where it is. */
+	r->state.best_score = best_score;
+	r->state.best_step = best_step;
 	r->state.seconds = seconds; /* time that is gone is gone */
 	memset(&r->watch, 0, sizeof(r->watch));
 	snprintf(detail, sizeof(detail), "from step %llu to step %llu, at %g of the rate", (unsigned long long) from,

@@ -427,6 +427,7 @@ typedef struct toy
 	const double *losses; /* [n_losses], the last one again and again; NAN makes gradients that are not finite */
 	int n_losses;
 	const double *scores;
+	int heals; /* no loss is NAN after so many validations; 0: never */
 	int n_validations, n_steps;
 } toy;
 
@@ -439,6 +440,8 @@ toy_phase(void *arg, int phase, shard_work *work, mb_error *err)
 
 	(void) phase;
 	(void) err;
+	if (isnan(loss) && t->heals > 0 && t->n_validations >= t->heals)
+		loss = 1;
 	for (i = (size_t) work->shard; i < n; i += (size_t) work->n_shards)
 		work->gradients[i] += isnan(loss) ? (real) NAN : (work->parameters[i] - 1) / (real) n;
 	work->loss = (net_loss){loss, 1, 0};
@@ -704,6 +707,38 @@ test_rollback(void **state)
 	toy_end(&r);
 }
 
+/* What was best before it went back stays the best: it is not trained again, since the rate is another. */
+static void
+test_best_before_rollback(void **state)
+{
+	const double losses[] = {1, 1, 1, 1, NAN};
+	const double scores[] = {0.1, 0.5, 0.6, 0.2, 0.3, 0.4, 0.55, 0.5, 0.5};
+	toy t = {.losses = losses, .n_losses = 5, .scores = scores, .heals = 4};
+	toy_run r, best;
+	run_state at;
+	char *path = run_folder_file(folder, RUN_BEST);
+
+	(void) state;
+	toy_start(&r, &t, 12);
+	r.options.validate_every = 2;
+	r.options.keep_best = true;
+	assert_int_equal(toy_go(&r, false), MB_OK);
+	assert_int_equal(count_lines("event", "rolled_back"), 1);
+	assert_int_equal(r.result.steps, 12);
+	printf("best score %g of step %llu\n", r.result.best_score, (unsigned long long) r.result.best_step);
+	assert_true(r.result.best_score == 0.6);
+	assert_int_equal(r.result.best_step, 4);
+	toy_start(&best, &t, 12);
+	assert_int_equal(run_checkpoint_read(path, best.parameters, NULL, NULL, r.net.n_parameters, &at, "toy", &r.err),
+					 MB_OK);
+	assert_int_equal(at.step, 4);
+	assert_true(at.best_score == 0.6);
+	assert_memory_equal(r.parameters, best.parameters, r.net.n_parameters * sizeof(real));
+	free(path);
+	toy_end(&r);
+	toy_end(&best);
+}
+
 static void
 test_plateau_stops(void **state)
 {
@@ -749,6 +784,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_best, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_skipped_step, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_rollback, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_best_before_rollback, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_plateau_stops, make_folder, remove_folder),
 	};
 
