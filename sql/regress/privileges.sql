@@ -62,6 +62,8 @@ SET ROLE regress_bert_manager;
 SELECT bert_load_model('mine', :'bytes'::bytea) = :'sha256';
 SELECT pg_temp.failure($$ SELECT bert_drop_model('mine') $$);
 SELECT pg_temp.failure($$ SELECT bert_default_model('mine') $$);
+-- A model that is marked as shipped would be the default.
+SELECT pg_temp.failure($$ INSERT INTO bert_model SELECT (jsonb_populate_record(m, '{"name": "moviebert-9", "shipped": 9}')).* FROM bert_model m WHERE name = 'mine' $$);
 RESET ROLE;
 GRANT UPDATE ON bert_default TO regress_bert_manager;
 SET ROLE regress_bert_manager;

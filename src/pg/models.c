@@ -407,6 +407,9 @@ arriving_row(FunctionCallInfo fcinfo, const char *name, Oid relid)
  * A dump has the models of its database but for the one that ships, which CREATE EXTENSION has put here.  Where the dump
  * has a model of that name, since somebody had dropped ours and used its name, the dump's is right: its columns and
  * indexes were computed with that.  A publisher's row of the very model that is here is nothing new.
+ *
+ * The latest model that is marked as shipped is the default until one is chosen, and a dump leaves it out.  So a row that
+ * is marked and not of our own model takes the privilege of choosing the default.
  */
 Datum
 bert_model_arrives(PG_FUNCTION_ARGS)
@@ -419,6 +422,8 @@ bert_model_arrives(PG_FUNCTION_ARGS)
 	BertModelRow row;
 
 	table_close(rel, AccessShareLock);
+	if (shipped && (strcmp(name, SHIPPED_MODEL_NAME) != 0 || strcmp(sha256, SHIPPED_MODEL_SHA256) != 0))
+		BertCheckDefaultPrivilege();
 	if (!BertReadModel(name, &row) || row.shipped == 0)
 		return PointerGetDatum(tuple);
 	if (shipped)
