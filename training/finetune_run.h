@@ -51,8 +51,7 @@ typedef struct full_run
 	model_source encoder; /* trained */
 } full_run;
 
-/* ---- finetune_start.c: where training begins
- * --------------------------------------------------------------------------- */
+/* ---- finetune_start.c: where training begins --------------------------------------------------------------------- */
 
 void full_count_parts(full_run *run);
 
@@ -78,8 +77,7 @@ mb_status full_ask_teacher(full_run *run, mb_error *err);
  */
 tagged_rows full_some_rows(const full_run *run, size_t training);
 
-/* ---- finetune_finish.c: what is made of the trained weights
- * -------------------------------------------------------------- */
+/* ---- finetune_finish.c: what is made of the trained weights ------------------------------------------------------ */
 
 mb_status full_finish(full_run *run, mb_error *err);
 
@@ -87,8 +85,7 @@ mb_status full_finish(full_run *run, mb_error *err);
 float *full_head_scores(const fit_rows *rows, const fit_result *fit, size_t H, size_t L);
 void full_measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_t L);
 
-/* ---- finetune_report.c: what is said of it
- * ------------------------------------------------------------------------------- */
+/* ---- finetune_report.c: what is said of it ----------------------------------------------------------------------- */
 
 /* Everything that decides the weights: a run is gone on with only if all of it is the same. */
 json_t *full_options_json(const full_run *run);

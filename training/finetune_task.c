@@ -78,8 +78,7 @@ struct finetune_task
 	net_activations **activations;
 };
 
-/* ---- setting up
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- setting up -------------------------------------------------------------------------------------------------- */
 
 size_t
 finetune_max_tokens(const text_windows *windows, size_t most_windows)
@@ -247,8 +246,7 @@ finetune_epoch_tokens(const finetune_task *task)
 	return task->epoch_tokens;
 }
 
-/* ---- which rows a step has
- * ------------------------------------------------------------------------------------------- */
+/* ---- which rows a step has --------------------------------------------------------------------------------------- */
 
 /* Row number i of the run: epoch after epoch, each in an order of its own (Fisher and Yates). */
 static size_t
@@ -312,8 +310,7 @@ begin_step(void *arg, uint64_t step, mb_error *err)
 	return MB_OK;
 }
 
-/* ---- a pass
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- a pass ------------------------------------------------------------------------------------------------------ */
 
 /*
  * Takes texts from rows while they fit, and reads their windows, up to most_windows of each.
@@ -520,8 +517,7 @@ train_shard(void *arg, int phase, shard_work *work, mb_error *err)
 	return MB_OK;
 }
 
-/* ---- validation
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- validation -------------------------------------------------------------------------------------------------- */
 
 /* One window to compute. */
 typedef struct window_place

@@ -35,8 +35,7 @@ typedef struct pretrain_request
 	const char *command_line;
 } pretrain_request;
 
-/* ---- the network ---------------------------------------------------------------------------------------------------
- */
+/* ---- the network ------------------------------------------------------------------------------------------------- */
 
 typedef struct pretrain_model
 {
