@@ -586,8 +586,9 @@ training_run(const net *n, real *parameters, const char *folder, bool resume, co
 	create_shards(&r);
 	run_display_start(&r.display, options->silent);
 	status = begin(&r, resume, err);
-	/* One that stopped early before does not go on. */
-	over = options->patience > 0 && r.state.without_better >= options->patience;
+	/* One that stopped early before does not go on; one that came to its end did not stop early. */
+	over = options->patience > 0 && r.state.without_better >= options->patience &&
+		   !run_schedule_over(&r.schedule, r.state.step, r.state.seconds);
 	while (status == MB_OK && !over && !run_schedule_over(&r.schedule, r.state.step, elapsed(&r)))
 	{
 		if (interrupt_requested())

@@ -665,6 +665,29 @@ test_best(void **state)
 	toy_end(&shorter);
 }
 
+/* The last validation, at the end, is the one that patience waited for: a run that ended, also when it is resumed. */
+static void
+test_end_without_better(void **state)
+{
+	const double losses[] = {1};
+	const double scores[] = {5, 4, 3, 2, 1, 0};
+	toy t = {.losses = losses, .n_losses = 1, .scores = scores};
+	toy_run r;
+
+	(void) state;
+	toy_start(&r, &t, 20);
+	r.options.validate_every = 5;
+	r.options.patience = 4;
+	assert_int_equal(toy_go(&r, false), MB_OK);
+	assert_int_equal(r.result.steps, 20);
+	assert_false(r.result.stopped_early);
+	assert_int_equal(toy_go(&r, true), MB_OK);
+	assert_int_equal(r.result.steps, 20);
+	assert_false(r.result.stopped_early);
+	assert_int_equal(count_lines("event", "stopped_early"), 0);
+	toy_end(&r);
+}
+
 static void
 test_skipped_step(void **state)
 {
@@ -783,6 +806,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_loop_in_parts, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_best, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_skipped_step, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_end_without_better, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_rollback, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_best_before_rollback, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_plateau_stops, make_folder, remove_folder),
