@@ -505,7 +505,6 @@ run(int argc, char **argv)
 		.temperature = 0.05,
 		.batch_tokens = 8192,
 		.accumulate = 1,
-		.epochs = 1,
 		.validation = 0.01,
 		.training = {.seed = 1,
 					 .warmup = -1,
@@ -626,8 +625,9 @@ run(int argc, char **argv)
 	if (request.from != NULL && (config != NULL || request.max_positions > 0 || request.cased || request.keep_accents))
 		return report_failure(TOOL_USAGE, "Leave out --config, --max-positions, --cased and --keep-accents.",
 							  "the model of --from already has its sizes and its tokenizer");
-	if ((steps > 0) + (budget != NULL) > 1)
-		return report_failure(TOOL_USAGE, "Leave one of them out.", "--steps and --budget contradict each other");
+	if ((steps > 0) + (budget != NULL) + (request.epochs > 0) > 1)
+		return report_failure(TOOL_USAGE, "Leave one of them out.", "%s and %s contradict each other",
+							  request.epochs > 0 ? "--epochs" : "--steps", budget != NULL ? "--budget" : "--steps");
 	if (budget != NULL && !parse_budget(budget, &training->budget))
 		return report_failure(TOOL_USAGE, "It is a time such as 2h, 30m or 900s.",
 							  "invalid value \"%s\" for option \"--budget\"", budget);
@@ -639,6 +639,10 @@ run(int argc, char **argv)
 	if (request.spans && request.span_min > request.length - 2)
 		return report_failure(TOOL_USAGE, "Make --span-min smaller, or --span-max larger.",
 							  "no span would be long enough");
+	if (!request.spans && lround(request.masking.share * (double) request.length) < 1)
+		return report_failure(TOOL_USAGE, "Make --mask or --length larger.", "no token of a sequence would be masked");
+	if (request.epochs <= 0)
+		request.epochs = 1;
 	if (request.from == NULL && config != NULL)
 		request.config = config;
 	report_quiet(request.silent);

@@ -260,6 +260,9 @@ for my $case (
 	[ 2, [ '-o', $none, @tiny, @where ], qr/pretrain needs a query/, 'no query' ],
 	[ 2, [ @rows, '-o', $none ], qr/pretrain needs a model or a vocabulary/, 'no model' ],
 	[ 2, [ @run, '-o', $none, '--budget=soon' ], qr/--steps and --budget contradict/, 'steps and a budget' ],
+	[ 2, [ @run, '-o', $none, '--epochs=2' ], qr/--epochs and --steps contradict/, 'steps and epochs' ],
+	[ 2, [ @rows, @tiny, '-o', $none, '--epochs=1', '--budget=1h' ], qr/--epochs and --budget contradict/, 'epochs and a budget' ],
+	[ 2, [ @run, '-o', $none, '--mask=0.01' ], qr/no token of a sequence would be masked\nHINT/, 'a share of tokens that is none' ],
 	[ 2, [ @rows, @tiny, '-o', $none, '--budget=soon' ], qr/invalid value "soon" for option "--budget"/, 'a budget that is none' ],
 	[ 2, [ @rows, '--from', $whole, '--config=2,32,2', '-o', $none ], qr/already has its sizes/, 'a model and sizes' ],)
 {
