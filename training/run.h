@@ -112,9 +112,10 @@ size_t training_bytes(const net *n, const training_options *options);
  * is of another run; without a checkpoint it begins).  SIGINT saves and returns MB_CANCELLED after saying how to
  * resume.  The rate rises linearly over warmup, then falls linearly to 0 at the end of steps or budget.
  *
- * A run by steps gives the same bits however often it is resumed.  One by budget depends on the clock: its elapsed
- * seconds, with validation and saving, are kept in the checkpoint, and what a kill took away is not counted.  Errors:
- * MB_LIMIT after three returns to a checkpoint, or by stop_on_plateau.
+ * A run by steps gives the same bits however often it is resumed, unless it diverges: where it goes back to is a
+ * matter of when the last checkpoint was saved, and the watch begins anew with each sitting.  One by budget depends on
+ * the clock: its elapsed seconds, with validation and saving, are kept in the checkpoint, and what a kill took away is
+ * not counted.  Errors: MB_LIMIT after three returns to a checkpoint, or by stop_on_plateau.
  */
 mb_status training_run(const net *n, real *parameters, const char *folder, bool resume, const training_task *task,
 					   const training_options *options, training_result *result, mb_error *err);
