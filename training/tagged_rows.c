@@ -47,20 +47,34 @@ check_tags_column(PGconn *connection, const PGresult *result, int column, const 
 	return MB_INVALID_ARGUMENT;
 }
 
+/* A column that an option names, if it does: what is wrong with it is said before anything that follows from it. */
+static mb_status
+named_tags_column(PGconn *connection, const PGresult *result, const char *role, const char *name, int *column,
+				  bool *is_json, mb_error *err)
+{
+	mb_status status;
+
+	*column = -1;
+	if (name == NULL)
+		return MB_OK;
+	status = query_column(result, role, role, name, 0, column, err);
+	return status == MB_OK ? check_tags_column(connection, result, *column, role, is_json, err) : status;
+}
+
 static mb_status
 map_columns(PGconn *connection, const PGresult *result, const query_columns *columns, column_map *map, mb_error *err)
 {
-	int taken[3]; /* by the key, the scope, and tags or text */
-	int tags;
+	int taken[3]; /* by the key, the scope, and the tags if they are named */
 	mb_status status = MB_OK;
 
-	map->key = map->scope = map->tags = -1;
+	map->key = -1;
 	if (columns->key != NULL)
 		status = query_column(result, "key", "key", columns->key, 0, &map->key, err);
-	if (status == MB_OK && columns->scope != NULL)
-		status = query_column(result, "scope", "scope", columns->scope, 0, &map->scope, err);
-	if (status == MB_OK && columns->tags != NULL)
-		status = query_column(result, "tags", "tags", columns->tags, 0, &map->tags, err);
+	if (status == MB_OK)
+		status =
+			named_tags_column(connection, result, "scope", columns->scope, &map->scope, &map->scope_is_json, err);
+	if (status == MB_OK)
+		status = named_tags_column(connection, result, "tags", columns->tags, &map->tags, &map->tags_are_json, err);
 	if (status != MB_OK)
 		return status;
 	taken[0] = map->key;
@@ -68,16 +82,17 @@ map_columns(PGconn *connection, const PGresult *result, const query_columns *col
 	taken[2] = map->tags;
 	status =
 		query_text_column(connection, result, columns->text, query_free_column(result, 0, taken, 3), &map->text, err);
-	/* The second of the columns that are left, wherever the text is; the first where the text is the second. */
-	tags = query_free_column(result, 1, taken, 2);
-	if (tags == map->text)
-		tags = query_free_column(result, 0, taken, 2);
 	if (status == MB_OK && columns->tags == NULL)
-		status = query_column(result, "tags", "tags", NULL, tags, &map->tags, err);
-	if (status == MB_OK)
-		status = check_tags_column(connection, result, map->tags, "tags", &map->tags_are_json, err);
-	if (status == MB_OK && map->scope >= 0)
-		status = check_tags_column(connection, result, map->scope, "scope", &map->scope_is_json, err);
+	{
+		/* The second of the columns that are left, wherever the text is; the first where the text is the second. */
+		int position = query_free_column(result, 1, taken, 2);
+
+		if (position == map->text)
+			position = query_free_column(result, 0, taken, 2);
+		status = query_column(result, "tags", "tags", NULL, position, &map->tags, err);
+		if (status == MB_OK)
+			status = check_tags_column(connection, result, map->tags, "tags", &map->tags_are_json, err);
+	}
 	return status;
 }
 

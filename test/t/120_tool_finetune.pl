@@ -64,6 +64,7 @@ for my $case (
 	[   [ '-q', $select, '--text=plott' ],
 		qr/no column "plott" for the text.*Its columns are: "plot", "tags", "film".*--text/s, 'absent text column' ],
 	[ [ '-q', $select, '--tags=nope' ], qr/no column "nope" for the tags/, 'absent tags column' ],
+	[ [ '-q', $select, '--tags=plot' ], qr/column "plot" is not an array of tags/, 'a named tags column of the wrong type' ],
 	[ [ '-q', $select, '--key=nope' ], qr/no column "nope" for the key/, 'absent key column' ],
 	[ [ '-q', 'SELECT id, tags FROM movies' ], qr/column "id" is not of type text\nDETAIL:  The column has type integer\.\n.*Cast it/s, 'text of the wrong type' ],
 	[   [ '-q', 'SELECT plot, film FROM movies' ],
