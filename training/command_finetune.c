@@ -10,12 +10,10 @@
 #include <string.h>
 
 #include "blas.h"
-#include "calibration.h"
 #include "card.h"
 #include "connection.h"
 #include "finetune.h"
 #include "finetune_full.h"
-#include "head.h"
 #include "interrupt.h"
 #include "memory.h"
 #include "output_file.h"
@@ -28,28 +26,6 @@ trial_progress(void *arg, int done, int total)
 {
 	(void) total;
 	progress_update(arg, (uint64_t) done);
-}
-
-/* scores [n,L] = sigmoid of the head */
-static float *
-head_scores(const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags)
-{
-	float *scores = allocate(rows->n * n_tags, sizeof(float));
-	size_t i;
-
-	head_forward(scores, fit->weight, fit->bias, rows->features, rows->n, n_features, n_tags);
-	for (i = 0; i < rows->n * n_tags; i++)
-		scores[i] = (float) sigmoid((double) scores[i]);
-	return scores;
-}
-
-static void
-measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags)
-{
-	float *scores = head_scores(rows, fit, n_features, n_tags);
-
-	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, n_tags, NULL);
-	free(scores);
 }
 
 static void
@@ -132,9 +108,9 @@ train(const finetune_request *request, const finetune_data *data, const model_so
 		json_t *card;
 
 		progress_finish(&bar, (uint64_t) fit.n_trials);
-		measure(&validation, &parts[PART_VALIDATION], &fit, H, L);
+		fit_measure(&validation, &parts[PART_VALIDATION], &fit, H, L);
 		if (parts[PART_TEST].n > 0)
-			measure(&test, &parts[PART_TEST], &fit, H, L);
+			fit_measure(&test, &parts[PART_TEST], &fit, H, L);
 		warn_unsupported(&validation, &data->labels);
 		card = finetune_card(request, data, base, finetune_head_training(feature_stats, &fit), &validation,
 							 "Regularisation, calibration and thresholds were chosen on the validation part.",

@@ -10,33 +10,10 @@
 
 #include "calibration.h"
 #include "card.h"
-#include "head.h"
 #include "memory.h"
 
 /* How far the engine's vectors may be from the network's that made them, with the same weights. */
 #define ENGINE_TOLERANCE 1e-3
-
-/* scores [n, L] of a head, the caller's to free */
-float *
-full_head_scores(const fit_rows *rows, const fit_result *fit, size_t H, size_t L)
-{
-	float *scores = allocate(rows->n * L, sizeof(float));
-	size_t i;
-
-	head_forward(scores, fit->weight, fit->bias, rows->features, rows->n, H, L);
-	for (i = 0; i < rows->n * L; i++)
-		scores[i] = (float) sigmoid((double) scores[i]);
-	return scores;
-}
-
-void
-full_measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_t L)
-{
-	float *scores = full_head_scores(rows, fit, H, L);
-
-	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, L, NULL);
-	free(scores);
-}
 
 /* The largest difference between the engine's vectors and the network's, of validation rows. */
 static mb_status
@@ -143,9 +120,9 @@ full_finish(full_run *run, mb_error *err)
 		json_t *card;
 
 		fit_calibrate(&fit, &validation_rows, scores, H, L);
-		full_measure(&validation, &validation_rows, &fit, H, L);
+		fit_measure(&validation, &validation_rows, &fit, H, L);
 		if (tested)
-			full_measure(&test, &test_rows, &fit, H, L);
+			fit_measure(&test, &test_rows, &fit, H, L);
 		card = finetune_card(run->request, &run->data, &run->base, full_training_card(run, &fit), &validation,
 							 "The best step, calibration and thresholds were chosen on the validation part.",
 							 tested ? &test : NULL);

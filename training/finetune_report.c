@@ -167,7 +167,7 @@ full_write_report(const full_run *run, const json_t *card, const fit_rows *rows,
 	size_t H = (size_t) run->base.model->config.hidden_size, L = (size_t) run->data.labels.n;
 	json_t *parts = json_object_get(card, "metrics");
 	json_t *shown = json_object_get(parts, run->n_part[PART_TEST] > 0 ? "test" : "validation");
-	float *scores = full_head_scores(rows, fit, H, L);
+	float *scores = fit_scores(rows, fit, H, L);
 	json_t *line =
 		json_pack("{s:s, s:I, s:I, s:f, s:s, s:s, s:O, s:o, s:o}", "type", "final", "step",
 				  (json_int_t) run->trained.steps, "tokens", (json_int_t) run->trained.tokens, "seconds",

@@ -81,10 +81,6 @@ tagged_rows full_some_rows(const full_run *run, size_t training);
 
 mb_status full_finish(full_run *run, mb_error *err);
 
-/* scores [n, L] of a head, the caller's to free */
-float *full_head_scores(const fit_rows *rows, const fit_result *fit, size_t H, size_t L);
-void full_measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t H, size_t L);
-
 /* ---- finetune_report.c: what is said of it ----------------------------------------------------------------------- */
 
 /* Everything that decides the weights: a run is gone on with only if all of it is the same. */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "head.h"
 #include "interrupt.h"
 #include "memory.h"
 #include "progress.h"
@@ -231,9 +230,9 @@ full_fit_probe(full_run *run, mb_error *err)
 	if (status == MB_OK)
 	{
 		progress_finish(&bar, (uint64_t) run->probe.n_trials);
-		full_measure(&run->probe_validation, &parts[PART_VALIDATION], &run->probe, H, L);
+		fit_measure(&run->probe_validation, &parts[PART_VALIDATION], &run->probe, H, L);
 		if (parts[PART_TEST].n > 0)
-			full_measure(&run->probe_test, &parts[PART_TEST], &run->probe, H, L);
+			fit_measure(&run->probe_test, &parts[PART_TEST], &run->probe, H, L);
 		report_note("Linear probe on the frozen vectors: macro AP %.4f, micro F1 %.4f on the validation part",
 					run->probe_validation.macro_ap, run->probe_validation.calibrated.micro_f1);
 	}

@@ -14,7 +14,6 @@
 #include "head.h"
 #include "lbfgs.h"
 #include "memory.h"
-#include "metrics.h"
 
 const char *const fit_imbalance_names[] = {"none", "pos-weight", "auto"};
 
@@ -238,6 +237,27 @@ fit_calibrate(fit_result *result, const fit_rows *validation, float *scores, siz
 		scores[i] = (float) sigmoid((double) scores[i]);
 	thresholds_calibrate(scores, validation->labels, validation->known, validation->n, n_tags, result->thresholds,
 						 &result->global_threshold);
+}
+
+float *
+fit_scores(const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags)
+{
+	float *scores = allocate(rows->n * n_tags, sizeof(float));
+	size_t i;
+
+	head_forward(scores, fit->weight, fit->bias, rows->features, rows->n, n_features, n_tags);
+	for (i = 0; i < rows->n * n_tags; i++)
+		scores[i] = (float) sigmoid((double) scores[i]);
+	return scores;
+}
+
+void
+fit_measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags)
+{
+	float *scores = fit_scores(rows, fit, n_features, n_tags);
+
+	metrics_compute(m, scores, rows->labels, rows->known, fit->thresholds, rows->n, n_tags, NULL);
+	free(scores);
 }
 
 void

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "metrics.h"
 #include "moviebert/status.h"
 
 /* Rows of one part, gathered: X [n,H], Y [n,L], and which of Y is known (NULL: all). */
@@ -78,6 +79,10 @@ bool fit_chosen_at_end(const fit_result *result);
  * scores [validation->n, L] become the calibrated ones.
  */
 void fit_calibrate(fit_result *result, const fit_rows *validation, float *scores, size_t n_features, size_t n_tags);
+
+/* scores [rows->n, L] = sigmoid of the head, the caller's to free; and how good they are at its thresholds. */
+float *fit_scores(const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags);
+void fit_measure(metrics *m, const fit_rows *rows, const fit_result *fit, size_t n_features, size_t n_tags);
 
 /* Room for a head's weights, thresholds and calibration; released by fit_result_release. */
 void fit_result_init(fit_result *result, size_t n_features, size_t n_tags);
