@@ -25,8 +25,7 @@ report_calibration_json(const float *scores, const uint8_t *labels, const uint8_
 
 		if (known != NULL && known[i] == 0)
 			continue;
-		b = (int) (score * METRICS_ECE_BINS);
-		b = b < 0 ? 0 : b >= METRICS_ECE_BINS ? METRICS_ECE_BINS - 1 : b;
+		b = metrics_ece_bin(scores[i]);
 		sums[b] += score;
 		truths[b] += truth;
 		counts[b]++;
