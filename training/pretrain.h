@@ -81,6 +81,9 @@ void pretrain_texts_close(pretrain_texts *texts);
 
 /* ---- the objectives ---------------------------------------------------------------------------------------------- */
 
+/* Tokens of one pass of validation, of either: what its activations are made for. */
+#define PRETRAIN_VALIDATION_TOKENS 1024
+
 typedef struct mlm_task mlm_task;
 
 mb_status mlm_create(mlm_task **mlm, const pretrain_request *request, const pretrain_model *model,

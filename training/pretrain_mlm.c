@@ -19,7 +19,6 @@
 #define VALIDATION_SEED 1
 #define VALIDATION_SHARE 0.15
 #define VALIDATION_SEQUENCES 1000
-#define VALIDATION_PASS_TOKENS 1024
 
 /* Sequences with their targets: sequence i has ids [i * T ..], and n_targets[i] places and labels at [i * T ..]. */
 typedef struct masked_sequences
@@ -305,7 +304,7 @@ mlm_create(mlm_task **result, const pretrain_request *request, const pretrain_mo
 	mlm->epoch = UINT64_MAX;
 	mlm->n_threads = request->training.n_threads;
 	mlm->pass = request->training.max_tokens / T;
-	mlm->validation_pass = T < VALIDATION_PASS_TOKENS ? VALIDATION_PASS_TOKENS / T : 1;
+	mlm->validation_pass = T < PRETRAIN_VALIDATION_TOKENS ? PRETRAIN_VALIDATION_TOKENS / T : 1;
 	sequences_create(&mlm->step, n > 0 ? n : 1, T);
 	status = packing_create(&mlm->packing, &texts->store, texts->parts[PART_TRAINING],
 							texts->store.part_texts[PART_TRAINING], T, &model->special, mlm->seed, err);

@@ -12,7 +12,6 @@
 #define PLATEAU_STEPS 1500
 
 #define BYTES_PER_TEXT 33
-#define VALIDATION_PASS_TOKENS 1024
 
 void
 pretrain_plan_make(pretrain_plan *plan, const pretrain_request *request, const training_task *task, const net *n,
@@ -27,7 +26,7 @@ pretrain_plan_make(pretrain_plan *plan, const pretrain_request *request, const t
 	plan->flops = plan->tokens * task->flops_per_token(task->arg);
 	/* Validation has activations of its own, for each thread; a text its end, its part, its number and its place. */
 	plan->bytes = training_bytes(n, o) +
-				  (size_t) o->n_threads * net_activations_bytes(n, VALIDATION_PASS_TOKENS, o->max_length) +
+				  (size_t) o->n_threads * net_activations_bytes(n, PRETRAIN_VALIDATION_TOKENS, o->max_length) +
 				  (size_t) store->texts * BYTES_PER_TEXT;
 }
 

@@ -17,7 +17,6 @@
 
 #define VALIDATION_SEED 1
 #define VALIDATION_TEXTS 1000
-#define VALIDATION_PASS_TOKENS 1024
 
 /* Pairs of spans: sequence 2 i is the first of pair i, sequence 2 i + 1 the second. */
 typedef struct span_set
@@ -320,7 +319,7 @@ validate(void *arg, const net *n, const real *parameters, json_t *metrics, doubl
 {
 	spans_task *spans = arg;
 	span_set *set = &spans->validation;
-	size_t per_job = spans->T < VALIDATION_PASS_TOKENS ? VALIDATION_PASS_TOKENS / spans->T : 1, correct = 0;
+	size_t per_job = spans->T < PRETRAIN_VALIDATION_TOKENS ? PRETRAIN_VALIDATION_TOKENS / spans->T : 1, correct = 0;
 	validation_work work = {.spans = spans, .parameters = parameters, .per_job = per_job};
 	double loss;
 	int t;
