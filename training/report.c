@@ -129,6 +129,15 @@ format_count(char *buffer, size_t size, long long count)
 	return buffer;
 }
 
+void
+report_count(long long count, const char *what)
+{
+	char number[32];
+
+	if (count > 0)
+		report_note("  %10s  %s", format_count(number, sizeof(number), count), what);
+}
+
 const char *
 format_bytes(char *buffer, size_t size, double bytes)
 {

@@ -39,6 +39,8 @@ void report_log(const char *format, ...) MB_PRINTF(1, 2); /* only there */
 
 /* 12345678 -> "12,345,678"; buffer of at least 32 bytes, returned. */
 const char *format_count(char *buffer, size_t size, long long count);
+/* A line of an account of rows, "        12  left out: ...", unless there are none. */
+void report_count(long long count, const char *what);
 /* 90868376 -> "86.7 MB" (1024-based, as PostgreSQL's pg_size_pretty) */
 const char *format_bytes(char *buffer, size_t size, double bytes);
 

@@ -375,15 +375,6 @@ tagged_rows_leakage(const tagged_rows *rows, int64_t *keys, int64_t *texts)
 	free(items);
 }
 
-static void
-report_count(int64_t count, const char *text)
-{
-	char number[32];
-
-	if (count > 0)
-		report_note("  %10s  %s", format_count(number, sizeof(number), count), text);
-}
-
 void
 tagged_rows_report(const row_counts *counts, const char *what)
 {

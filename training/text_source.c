@@ -139,15 +139,6 @@ read_row(void *arg, const PGresult *result, int64_t number, mb_error *err)
 }
 
 static void
-report_count(int64_t count, const char *text)
-{
-	char number[32];
-
-	if (count > 0)
-		report_note("  %10s  %s", format_count(number, sizeof(number), count), text);
-}
-
-static void
 report_rows(const text_counts *counts)
 {
 	char number[32];
