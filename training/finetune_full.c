@@ -134,6 +134,7 @@ read_rows(full_run *run, const connection_options *where, const char *model_name
 	bool kept = run->options->opening == RUN_RESUME;
 	PGconn *connection = NULL;
 	char *schema = NULL;
+	const char *version = NULL;
 	int code = TOOL_OK;
 
 	server[0] = '\0';
@@ -144,7 +145,9 @@ read_rows(full_run *run, const connection_options *where, const char *model_name
 		if (code == TOOL_OK)
 			code = connection_handshake(connection, model_name != NULL, &schema);
 		if (code == TOOL_OK)
-			snprintf(server, 32, "%.31s", PQparameterStatus(connection, "server_version"));
+			version = PQparameterStatus(connection, "server_version");
+		if (code == TOOL_OK)
+			snprintf(server, 32, "%.31s", version != NULL ? version : "unknown");
 	}
 	if (code == TOOL_OK && model_name != NULL)
 		*status = model_source_open_database(&run->base, connection, schema, model_name, err);
