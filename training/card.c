@@ -170,3 +170,18 @@ json_print(const json_t *value)
 	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	putchar('\n');
 }
+
+json_t *
+card_of_base(const mb_model *base)
+{
+	json_t *card = base->card_json != NULL ? json_loads(base->card_json, 0, NULL) : NULL;
+	json_t *part;
+	const char *name;
+
+	if (card == NULL)
+		return json_null();
+	json_object_del(json_object_get(card, "training"), "trials");
+	json_object_del(json_object_get(json_object_get(card, "data"), "tags"), "left_out_first");
+	json_object_foreach(json_object_get(card, "metrics"), name, part) json_object_del(part, "per_tag");
+	return card;
+}

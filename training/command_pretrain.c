@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "blas.h"
+#include "card.h"
 #include "connection.h"
 #include "interrupt.h"
 #include "memory.h"
@@ -153,12 +154,10 @@ static json_t *
 base_json(const pretraining *p)
 {
 	const mb_model *base = p->model.base.model;
-	json_t *card;
 
 	if (base == NULL)
 		return NULL;
-	card = base->card_json != NULL ? json_loads(base->card_json, 0, NULL) : NULL;
-	return json_pack("{s:s, s:s, s:o*}", "kind", base->kind, "sha256", p->model.base.sha256, "card", card);
+	return json_pack("{s:s, s:s, s:o}", "kind", base->kind, "sha256", p->model.base.sha256, "card", card_of_base(base));
 }
 
 static json_t *

@@ -79,26 +79,6 @@ finetune_head_training(const features_stats *features, const fit_result *fit)
 					 (json_int_t) features->distinct, "trials", trials);
 }
 
-/*
- * The base's card without what only filled pages there: its own base, the figures of each tag, the trials.  A tagger
- * made of a tagger made of a tagger would carry them all otherwise.
- */
-static json_t *
-base_card(const mb_model *base)
-{
-	json_t *card = base->card_json != NULL ? json_loads(base->card_json, 0, NULL) : NULL;
-	json_t *part;
-	const char *name;
-
-	if (card == NULL)
-		return json_null();
-	json_object_del(card, "base");
-	json_object_del(json_object_get(card, "training"), "trials");
-	json_object_del(json_object_get(json_object_get(card, "data"), "tags"), "left_out_first");
-	json_object_foreach(json_object_get(card, "metrics"), name, part) json_object_del(part, "per_tag");
-	return card;
-}
-
 json_t *
 finetune_card(const finetune_request *request, const finetune_data *data, const model_source *base, json_t *training,
 			  const metrics *validation, const char *validation_note, const metrics *test)
@@ -110,7 +90,7 @@ finetune_card(const finetune_request *request, const finetune_data *data, const 
 		json_object_set_new(measured, "test", metrics_json(test, data->labels.names, true));
 	return json_pack("{s:{s:s, s:s, s:s, s:o}, s:o, s:o, s:o, s:{s:s, s:s, s:s}}", "base", "sha256", base->sha256,
 					 "kind", base->model->kind, "architecture", base->model->architecture, "card",
-					 base_card(base->model), "data", data_json(request, data), "training", training, "metrics",
+					 card_of_base(base->model), "data", data_json(request, data), "training", training, "metrics",
 					 measured, "software", "moviebert", MOVIEBERT_VERSION, "kernels", mb_kernel_name(), "blas_core",
 					 blas_core_name());
 }

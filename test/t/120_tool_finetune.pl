@@ -166,6 +166,15 @@ is(compare($output, "$output.3"), 0, 'without a cache too');
 ($code) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.4", @where, @query, '--seed=2', '--quiet');
 isnt(compare($output, "$output.4"), 0, 'another seed splits otherwise');
 
+# What went into a model that is made of another one, and of that one's base.
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $output, '-o', "$output.second", @where, '-q', "$select WHERE id > 300", '--cache', "$dir/cache", '--json', '--quiet');
+is($code, 0, 'a tagger from a tagger') or diag($err);
+my $second = decode_json($out);
+is($second->{base}{card}{data}{query}, $select, 'its card has the rows of the first');
+is($second->{base}{card}{base}{sha256}, $base_sum, 'and what that was made of');
+ok(!exists $second->{base}{card}{metrics}{test}{per_tag}, 'without its tables');
+ok(exists $second->{metrics}{validation}{per_tag}, 'unlike its own');
+
 # A cache of something else.
 TinyCheckpoint::spew("$dir/precious", "not a cache, and longer than the header of one, so that the magic decides alone");
 ($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $base, '-o', "$output.5", @where, @query, '--cache', "$dir/precious");

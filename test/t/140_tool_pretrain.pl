@@ -178,6 +178,7 @@ $info = decode_json($out);
 is($info->{kind}, 'masked-lm', 'the masked-LM head is still there');
 ok($info->{pooling}{normalize}, 'vectors are normalised');
 is($info->{card}{base}{sha256}, sha256($whole), 'the card has the base');
+is($info->{card}{base}{card}{data}{query}, $select, 'and the rows that it was made of');
 my $head = 'cls.predictions.transform.dense.weight';
 ok(tensor($spans, $head) eq tensor($whole, $head), 'and is what it was');
 ok(tensor($spans, 'encoder.layer.0.output.dense.weight') ne tensor($whole, 'encoder.layer.0.output.dense.weight'), 'unlike the encoder');
