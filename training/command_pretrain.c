@@ -215,43 +215,21 @@ write_manifest(pretraining *p, size_t validation, mb_error *err)
 	return run_manifest_write(p->request->folder, m, err);
 }
 
-/* The manifest's numbers have 15 digits. */
-static bool
-is_same(const json_t *a, const json_t *b)
-{
-	double x = json_number_value(a), y = json_number_value(b);
-
-	return json_is_real(a) && json_is_real(b) ? fabs(x - y) <= 1e-12 * fabs(y) : json_equal(a, b);
-}
-
-/* Takes `now`, whose members must be as in the manifest's object of this name; but for some, up to a NULL. */
+/* What the identity does not tell: heads, the tokenizer, rates. */
 static mb_status
-check_members(const pretraining *p, const char *name, json_t *now, const char *const *free_to_change, mb_error *err)
+check_options(const pretraining *p, mb_error *err)
 {
-	const json_t *then = json_object_get(p->manifest, name);
-	mb_status status = MB_OK;
-	const char *key;
-	json_t *value;
+	static const char *const length[] = {"steps", "budget", "validation", NULL};
+	const char *folder = p->request->folder;
+	mb_status status = run_manifest_check(folder, json_object_get(p->manifest, "config"),
+										  config_json(&p->model.net.options.config), NULL, err);
 
-	json_object_foreach(now, key, value)
-	{
-		const json_t *before = json_object_get(then, key);
-		const char *const *other = free_to_change;
-		char *is, *would_be;
-
-		while (*other != NULL && strcmp(*other, key) != 0)
-			other++;
-		if (*other != NULL || before == NULL || is_same(before, value))
-			continue;
-		is = json_dumps(before, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-		would_be = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-		status = mb_fail(err, MB_INVALID_ARGUMENT, "the run in \"%.250s\" is of other options", p->request->folder);
-		mb_detail(err, "Its %s is %.100s, not %.100s.", key, is, would_be);
-		free(is);
-		free(would_be);
-		break;
-	}
-	json_decref(now);
+	if (status == MB_OK)
+		status = run_manifest_check(folder, json_object_get(p->manifest, "tokenizer"),
+									tokenizer_json(&p->model.tokenizer_options), NULL, err);
+	if (status == MB_OK)
+		status = run_manifest_check(folder, json_object_get(p->manifest, "options"), options_json(p->request), length,
+									err);
 	return status;
 }
 
@@ -259,8 +237,6 @@ check_members(const pretraining *p, const char *name, json_t *now, const char *c
 static mb_status
 check_manifest(const pretraining *p, mb_error *err)
 {
-	static const char *const nothing[] = {NULL};
-	static const char *const length[] = {"steps", "budget", "validation", NULL};
 	const char *query = json_string_value(json_object_get(p->manifest, "query"));
 	const char *identity = json_string_value(json_object_get(p->manifest, "identity"));
 
@@ -276,11 +252,9 @@ check_manifest(const pretraining *p, mb_error *err)
 		mb_fail(err, MB_INVALID_ARGUMENT, "the run in \"%.250s\" is of other options", p->request->folder);
 		mb_detail(err, "It is: %.230s.  This would be: %.230s.", identity, p->identity.data);
 	}
-	else if (check_members(p, "config", config_json(&p->model.net.options.config), nothing, err) == MB_OK &&
-			 check_members(p, "tokenizer", tokenizer_json(&p->model.tokenizer_options), nothing, err) == MB_OK &&
-			 check_members(p, "options", options_json(p->request), length, err) == MB_OK)
-		return MB_OK;
-	mb_hint(err, "Give the options that it was started with (manifest.json has them), or another folder with --run.");
+	else
+		return check_options(p, err);
+	mb_hint(err, RUN_SAME_OPTIONS_HINT);
 	return MB_INVALID_ARGUMENT;
 }
 

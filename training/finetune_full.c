@@ -76,8 +76,7 @@ train(full_run *run, const char *server, mb_error *err)
 	identity = full_options_json(run);
 	run->identity = json_dumps(identity, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(identity);
-	if (!run_folder_has(run->options->folder, RUN_MANIFEST))
-		status = full_write_manifest(run, server, err);
+	status = resume ? full_check_manifest(run, err) : full_write_manifest(run, server, err);
 	if (status == MB_OK)
 		status = full_fit_probe(run, err);
 	if (status == MB_OK && run->options->teacher_path != NULL)

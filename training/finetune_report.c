@@ -78,6 +78,19 @@ full_write_manifest(const full_run *run, const char *server, mb_error *err)
 }
 
 mb_status
+full_check_manifest(const full_run *run, mb_error *err)
+{
+	json_t *manifest;
+	mb_status status = run_manifest_read(run->options->folder, &manifest, err);
+
+	if (status == MB_OK)
+		status = run_manifest_check(run->options->folder, json_object_get(manifest, "options"), full_options_json(run),
+									NULL, err);
+	json_decref(manifest);
+	return status;
+}
+
+mb_status
 full_report_plan(full_run *run, mb_error *err)
 {
 	char rows[32], tokens[32], steps[32], bytes[32], freeze[80], finish[40];

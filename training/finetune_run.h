@@ -86,6 +86,7 @@ mb_status full_finish(full_run *run, mb_error *err);
 /* Everything that decides the weights: a run is gone on with only if all of it is the same. */
 json_t *full_options_json(const full_run *run);
 mb_status full_write_manifest(const full_run *run, const char *server, mb_error *err);
+mb_status full_check_manifest(const full_run *run, mb_error *err); /* of a run that is resumed: it is this one */
 mb_status full_report_plan(full_run *run, mb_error *err);
 json_t *full_training_card(const full_run *run, const fit_result *fit);
 void full_print_summary(const full_run *run, const metrics *validation, const metrics *test);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -299,6 +300,45 @@ run_manifest_read(const char *folder, json_t **manifest, mb_error *err)
 		mb_detail(err, "%s.", error.text);
 	}
 	free(path);
+	return status;
+}
+
+/* The manifest's numbers have 15 digits. */
+static bool
+is_same(const json_t *a, const json_t *b)
+{
+	double x = json_number_value(a), y = json_number_value(b);
+
+	return json_is_real(a) && json_is_real(b) ? fabs(x - y) <= 1e-12 * fabs(y) : json_equal(a, b);
+}
+
+mb_status
+run_manifest_check(const char *folder, const json_t *then, json_t *now, const char *const *may_change, mb_error *err)
+{
+	mb_status status = MB_OK;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(now, key, value)
+	{
+		const json_t *before = json_object_get(then, key);
+		const char *const *other = may_change;
+		char *is, *would_be;
+
+		while (other != NULL && *other != NULL && strcmp(*other, key) != 0)
+			other++;
+		if ((other != NULL && *other != NULL) || before == NULL || is_same(before, value))
+			continue;
+		is = json_dumps(before, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+		would_be = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+		status = mb_fail(err, MB_INVALID_ARGUMENT, "the run in \"%.250s\" is of other options", folder);
+		mb_detail(err, "Its %s is %.100s, not %.100s.", key, is, would_be);
+		mb_hint(err, RUN_SAME_OPTIONS_HINT);
+		free(is);
+		free(would_be);
+		break;
+	}
+	json_decref(now);
 	return status;
 }
 

@@ -43,6 +43,16 @@ json_t *run_manifest_start(const char *command_line, const char *server);
 mb_status run_manifest_write(const char *folder, const json_t *manifest, mb_error *err);
 mb_status run_manifest_read(const char *folder, json_t **manifest, mb_error *err);
 
+#define RUN_SAME_OPTIONS_HINT                                                                                          \
+	"Give the options that it was started with (manifest.json has them), or another folder with --run."
+
+/*
+ * For a run that is to go on: takes `now`, whose members must be those of `then`, an object of its manifest, as far as
+ * that has them; but for some that may change (NULL: none), up to a NULL.  Error: MB_INVALID_ARGUMENT, with the first.
+ */
+mb_status run_manifest_check(const char *folder, const json_t *then, json_t *now, const char *const *may_change,
+							 mb_error *err);
+
 /* metrics.jsonl, open for appending. */
 typedef struct run_metrics
 {

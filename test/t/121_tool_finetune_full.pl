@@ -196,7 +196,12 @@ for my $threads (1, 2)
 }
 ($code, $out, $err) = tool('finetune', @steady, '-o', "$dir/killed-1.safetensors", '--resume', '--rate=1e-4');
 is($code, 1, 'a run is not resumed with other options');
-isnt($err, '', 'with a message');
+like($err, qr/the run in ".*killed-1\.safetensors\.run" is of other options\nDETAIL:  Its rate is \S+, not 0\.0001\.\nHINT:/, 'and the message says which');
+# Nor before its first checkpoint.
+unlink "$dir/killed-1.safetensors.run/checkpoint" or die $!;
+($code, $out, $err) = tool('finetune', @steady, '-o', "$dir/killed-1.safetensors", '--resume', '--batch=7');
+is($code, 1, 'nor before it has a checkpoint');
+like($err, qr/Its batch is \d+, not 7\./, 'the message says which here too');
 $node->safe_psql('postgres', "TRUNCATE movies; COPY movies FROM '$dir/rows.tsv'");
 
 # Ctrl-C saves, and says how to go on.
