@@ -182,16 +182,14 @@ const command_spec command_compare = {
 	0,
 	2,
 	"whether models B are better than models A, over seeds and rows",
-	"A and B are two ways to train, each tried with several seeds; a folder of each holds what \"moviebert evaluate "
-	"-o\" "
-	"wrote,\n"
-	"NAME.pred, one file for each seed, all about the same rows.  Files are paired by the seed in the models' cards, "
-	"or "
-	"else by\n"
-	"order of name.  Differences B - A come with a 95 % interval, from a bootstrap over seeds and over rows with their "
-	"key, and\n"
-	"with the p value of a sign-flip test over the seeds; by tag and by length of the text too.  One sentence says "
-	"what is\n"
+	"A and B are two ways to train, each tried with several seeds; a folder of each "
+	"holds what \"moviebert evaluate -o\" wrote,\n"
+	"NAME.pred, one file for each seed, all about the same rows.  Files are paired by "
+	"the seed in the models' cards, or else by\n"
+	"order of name.  Differences B - A come with a 95 % interval, from a bootstrap "
+	"over seeds and over rows with their key, and\n"
+	"with the p value of a sign-flip test over the seeds; by tag and by length of "
+	"the text too.  One sentence says what is\n"
 	"shown.  Fewer than 6 seeds can show nothing, and get no such sentence.",
 	"  moviebert compare runs/general runs/movie\n"
 	"  moviebert compare --a general-*.pred --b movie-*.pred --metric=micro_f1\n",

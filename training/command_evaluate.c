@@ -246,9 +246,8 @@ run(int argc, char **argv)
 		{OPTION_STRING, "tags", 0, "COLUMN", NULL, &request.columns.tags, 0, 0,
 		 "its tags column (default: the second, not counting --key and --scope)"},
 		{OPTION_STRING, "scope", 0, "COLUMN", NULL, &request.columns.scope, 0, 0,
-		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven; of the others "
-		 "nothing "
-		 "is known in that row.  NULL: all (default)"},
+		 "its column (text[] or a JSON array) of the tags that the row's source could have\n"
+		 "given; of the others nothing is known in that row.  NULL: all (default)"},
 		{OPTION_STRING, "key", 0, "COLUMN", NULL, &request.columns.key, 0, 0,
 		 "its column that says which rows belong together, such as a film's number; intervals\n"
 		 "draw them together (default: the text)"},
@@ -338,10 +337,11 @@ const command_spec command_evaluate = {
 	0,
 	0,
 	"measure a model's tags on the rows of a query",
-	"Computes the scores that bert_tag_scores would give, and compares them with the rows' tags: micro, macro and "
-	"samples F1\n"
+	"Computes the scores that bert_tag_scores would give, and compares them with the "
+	"rows' tags: micro, macro and samples F1\n"
 	"at the model's own thresholds and at 0.5, macro and micro average precision, precision, recall and nDCG of the\n"
-	"best 3 and 5 tags, how many tags it has learned to give at all, calibration error (ECE) and Brier score, and all of\n"
+	"best 3 and 5 tags, how many tags it has learned to give at all, calibration "
+	"error (ECE) and Brier score, and all of\n"
 	"it per tag.\n"
 	"Definitions are scikit-learn's, with zero_division=0.  95 % intervals come from a bootstrap over the rows.\n"
 	"Use rows that the model was not trained on.",

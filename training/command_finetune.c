@@ -266,10 +266,9 @@ run(int argc, char **argv)
 		{OPTION_STRING, "from", 0, "FILE", NULL, &model_path, 0, 0, "the same by another name"},
 		{OPTION_STRING, "from-database", 0, "NAME", NULL, &model_name, 0, 0, "or the installed model NAME"},
 		{OPTION_STRING, "freeze", 0, "WHAT", NULL, &freeze, 0, 0,
-		 "which part of the encoder stays as it is: all (only the head is trained, in\nminutes), none or 0, "
-		 "embeddings, or "
-		 "the embeddings and the first K layers\n(default: none with more than 10,000 training rows, else half of the "
-		 "layers)"},
+		 "which part of the encoder stays as it is: all (only the head is trained, in\n"
+		 "minutes), none or 0, embeddings, or the embeddings and the first K layers\n"
+		 "(default: none with more than 10,000 training rows, else half of the layers)"},
 		{OPTION_STRING, "output", 'o', "FILE", NULL, &output, 0, 0, "the model file to write (required)"},
 		OPTION_HELP_HEADING("The rows"),
 		{OPTION_STRING, "query", 'q', "SQL", NULL, &request.query, 0, 0,
@@ -283,10 +282,9 @@ run(int argc, char **argv)
 		 "sides, and the metrics flatter"},
 		{OPTION_STRING, "split-key", 0, "COLUMN", NULL, &request.columns.key, 0, 0, "the same by its longer name"},
 		{OPTION_STRING, "scope", 0, "COLUMN", NULL, &request.columns.scope, 0, 0,
-		 "its column (text[] or a JSON array) of the tags that the row's source could have\ngiven: a tag in it that "
-		 "the "
-		 "row lacks is absent, of a tag outside it nothing is\nknown in that row.  NULL: all tags (default: no such "
-		 "column)"},
+		 "its column (text[] or a JSON array) of the tags that the row's source could have\n"
+		 "given: a tag in it that the row lacks is absent, of a tag outside it nothing is\n"
+		 "known in that row.  NULL: all tags (default: no such column)"},
 		{OPTION_REAL, "validation", 0, "PART", NULL, &request.validation, 0, 0.9,
 		 "share of keys that regularisation, the best step, calibration and thresholds\nare chosen on (default 0.1)"},
 		{OPTION_STRING, "validation-query", 0, "SQL", NULL, &request.validation_query, 0, 0,
@@ -334,9 +332,8 @@ run(int argc, char **argv)
 		 "hold on to the base's embeddings: adds W times the squared distance between a\ntext's new and old vector of "
 		 "length 1 to its loss (default 0)"},
 		{OPTION_STRING, "teacher", 0, "FILE", NULL, &full.teacher_path, 0, 0,
-		 "a tagger whose scores are targets too: what a larger model has learnt reaches a\nsmaller one, and tells of "
-		 "tags "
-		 "that are unknown in a row"},
+		 "a tagger whose scores are targets too: what a larger model has learnt reaches a\n"
+		 "smaller one, and tells of tags that are unknown in a row"},
 		{OPTION_REAL, "teacher-weight", 0, "X", NULL, &full.teacher_weight, 0, 1,
 		 "how much its scores count; the rows' tags count the rest (default 0.5)"},
 		{OPTION_CHOICE, "pooling", 0, "HOW", "mean|cls|pooler", &full.pooling, 0, 0,
@@ -348,8 +345,8 @@ run(int argc, char **argv)
 		 "at most so many windows of a text in one step (default 4)"},
 		{OPTION_REAL, "validate-every", 0, "N", NULL, &full.validate_every, 0.001, 1000, "epochs (default 0.5)"},
 		{OPTION_INTEGER, "patience", 0, "N", NULL, &full.patience, 0, 1000,
-		 "stop after so many validations without a better macro AP; the best is what is\nkept (default 4; 0: never "
-		 "stop)"},
+		 "stop after so many validations without a better macro AP; the best is what is\n"
+		 "kept (default 4; 0: never stop)"},
 		{OPTION_CHOICE, "precision", 0, "WHICH", "as-base|fp16|fp32", &precision, 0, 0,
 		 "of the weights that are written (default: as the base's)"},
 		{OPTION_INTEGER, "shards", 0, "N", NULL, &full.shards, 1, 64,
@@ -437,15 +434,15 @@ const command_spec command_finetune = {
 	0,
 	0,
 	"train tags on the rows of a query",
-	"Trains a head for the tags of the rows, and with it the encoder as far as --freeze lets it.  With --freeze=all "
-	"each\n"
+	"Trains a head for the tags of the rows, and with it the encoder as far as "
+	"--freeze lets it.  With --freeze=all each\n"
 	"text's vector is computed once and a logistic regression is fitted on them, in minutes; else that head is where\n"
 	"training begins, which takes hours on large tables, writes checkpoints, and goes on after an interruption with\n"
 	"--resume.  Rows are split by a hash of their key: on the validation part the best step and the strength of\n"
-	"regularisation are chosen, scores are calibrated to be probabilities, and each tag gets the threshold of its "
-	"best\n"
-	"F1.  Rows whose text is NULL or empty, or whose tags are NULL, are counted and left out; an empty array says "
-	"\"none\n"
+	"regularisation are chosen, scores are calibrated to be probabilities, and "
+	"each tag gets the threshold of its best\n"
+	"F1.  Rows whose text is NULL or empty, or whose tags are NULL, are counted "
+	"and left out; an empty array says \"none\n"
 	"of the tags\".  The same rows, options and machine always give the same bytes.",
 	"  moviebert finetune --model base.safetensors -d mydb -o tags.safetensors --key=imdb_id --test=0.1 \\\n"
 	"      --query \"SELECT plot, tags, imdb_id FROM movies\"\n"

@@ -53,8 +53,8 @@ const command_spec command_import = {
 	"turn a Hugging Face or sentence-transformers folder into a model file",
 	"Reads a checkpoint of BertModel, BertForMaskedLM or BertForSequenceClassification, or a sentence-transformers\n"
 	"folder with a BERT in it (MiniLM, BGE, E5 and their like): config.json, model.safetensors (one file or shards),\n"
-	"vocab.txt or tokenizer.json, tokenizer_config.json, modules.json.  Nothing is fetched: bring the folder "
-	"yourself.\n"
+	"vocab.txt or tokenizer.json, tokenizer_config.json, modules.json.  Nothing "
+	"is fetched: bring the folder yourself.\n"
 	"The model file is plain safetensors; weights stay as they are (fp32, fp16 or bf16).",
 	"  moviebert import ./all-MiniLM-L6-v2 -o minilm.safetensors\n"
 	"  moviebert import ./bert-base-uncased -o bert.safetensors --pooling=cls --max-length=256\n",

@@ -279,9 +279,10 @@ const command_spec command_install = {
 	1,
 	1,
 	"put a model file into a database",
-	"Sends the model over an ordinary connection, so the server may be anywhere; one transaction, so that it is there\n"
-	"whole or not at all.  The database needs CREATE EXTENSION moviebert, of this tool's version.  Installing the same "
-	"file\n"
+	"Sends the model over an ordinary connection, so the server may be anywhere; "
+	"one transaction, so that it is there\n"
+	"whole or not at all.  The database needs CREATE EXTENSION moviebert, of this "
+	"tool's version.  Installing the same file\n"
 	"under the same name again changes nothing.",
 	"  moviebert install tags.safetensors --name=tags --default -d mydb\n"
 	"  moviebert install tags.safetensors --name=tags -d \"host=db.example.org dbname=films user=me sslmode=require\"\n",

@@ -509,9 +509,8 @@ run(int argc, char **argv)
 		{OPTION_STRING, "compare", 0, "VOCAB.TXT", NULL, &request.compare, 0, 0,
 		 "tell in the run's page which words the vocabulary has that this one lacks"},
 		{OPTION_STRING, "config", 0, "L,H,A[,I]", NULL, &config, 0, 0,
-		 "then: layers, hidden size, heads, and the intermediate size if it is not\nfour times the hidden size "
-		 "(default "
-		 "4,256,4)"},
+		 "then: layers, hidden size, heads, and the intermediate size if it is not\n"
+		 "four times the hidden size (default 4,256,4)"},
 		{OPTION_INTEGER, "max-positions", 0, "N", NULL, &request.max_positions, 3, 65536,
 		 "then: the longest sequence that the model can take (default: --length; those\nbeyond it are not trained)"},
 		{OPTION_FLAG, "cased", 0, NULL, NULL, &request.cased, 0, 0,
@@ -522,9 +521,9 @@ run(int argc, char **argv)
 		 "of the weights in the file (default fp32)"},
 		OPTION_HELP_HEADING("What is learned"),
 		{OPTION_CHOICE, "objective", 0, "WHAT", "mlm|spans", &objective, 0, 0,
-		 "mlm: words that were masked, from those around them (default); spans: that two\nspans of a text are nearer "
-		 "to "
-		 "each other than to those of other texts, which\nis what similarity search needs"},
+		 "mlm: words that were masked, from those around them (default); spans: that two\n"
+		 "spans of a text are nearer to each other than to those of other texts, which\n"
+		 "is what similarity search needs"},
 		{OPTION_INTEGER, "length", 0, "N", NULL, &request.length, 8, 65536,
 		 "tokens of a sequence, [CLS] and [SEP] included (default 128)"},
 		{OPTION_REAL, "mask", 0, "PART", NULL, &request.masking.share, 0.01, 0.9,
@@ -551,8 +550,8 @@ run(int argc, char **argv)
 		{OPTION_REAL, "rate", 0, "X", NULL, &training->rate, 0, 1e6,
 		 "peak learning rate (default 1e-3 from scratch, 5e-5 with --from)"},
 		{OPTION_REAL, "warmup", 0, "PART", NULL, &training->warmup, 0, 1,
-		 "share of the run in which the rate rises; then it falls linearly to 0 (default\n0.04 from scratch, 0.06 with "
-		 "--from)"},
+		 "share of the run in which the rate rises; then it falls linearly to 0 (default\n"
+		 "0.04 from scratch, 0.06 with --from)"},
 		{OPTION_REAL, "weight-decay", 0, "X", NULL, &training->adamw.weight_decay, 0, 1, "of matrices (default 0.01)"},
 		{OPTION_REAL, "clip", 0, "X", NULL, &training->adamw.clip, 0, 1e6,
 		 "largest norm of the gradient; 0: no limit (default 1)"},
@@ -574,9 +573,8 @@ run(int argc, char **argv)
 		 "parts of a step, of which each thread computes one at a time (default: CPUs, at\nleast 2); results depend on "
 		 "it in their last digits"},
 		{OPTION_INTEGER, "pass-tokens", 0, "N", NULL, &pass_tokens, 8, 1e7,
-		 "tokens that a shard computes at once (default 1024; spans: 4096).  With spans,\nwhat is more is computed "
-		 "twice: "
-		 "more is faster and takes more memory"},
+		 "tokens that a shard computes at once (default 1024; spans: 4096).  With spans,\n"
+		 "what is more is computed twice: more is faster and takes more memory"},
 		{OPTION_FLAG, "stop-on-plateau", 0, NULL, NULL, &training->stop_on_plateau, 0, 0,
 		 "mlm: stop when token frequencies are all that was learned"},
 		{OPTION_FLAG, "quiet", 0, NULL, NULL, &request.silent, 0, 0,
@@ -651,10 +649,10 @@ const command_spec command_pretrain = {
 	0,
 	0,
 	"train an encoder on the texts of a query",
-	"Reads the texts once, and trains on them: from scratch with a vocabulary of your own, or on from a model.  Before "
-	"it\n"
-	"begins it says how long it will take; while it goes, everything is kept in a folder: checkpoints, metrics, a "
-	"log.\n"
+	"Reads the texts once, and trains on them: from scratch with a vocabulary of "
+	"your own, or on from a model.  Before it\n"
+	"begins it says how long it will take; while it goes, everything is kept in "
+	"a folder: checkpoints, metrics, a log.\n"
 	"Ctrl-C saves and stops; --resume goes on, after a crash too, without reading the rows again.\n"
 	"A run by steps gives the same file whatever the number of threads, and however often it was resumed.\n"
 	"Rows whose text is NULL or empty are counted and left out.",

@@ -34,9 +34,10 @@ const command_spec command_report = {
 	1,
 	1,
 	"show a training run as one HTML page",
-	"Makes a page of a run's manifest.json and metrics.jsonl: curves of loss, accuracy, learning rate and speed, each\n"
-	"tag's figures, reliability, and how the run was started.  The page loads nothing and runs no script; it can be "
-	"sent\n"
+	"Makes a page of a run's manifest.json and metrics.jsonl: curves of loss, "
+	"accuracy, learning rate and speed, each\n"
+	"tag's figures, reliability, and how the run was started.  The page loads "
+	"nothing and runs no script; it can be sent\n"
 	"as it is.  Training makes it at its end; this command makes it of a run that still goes on, or was cut off.",
 	"  moviebert report tags.safetensors.run\n  moviebert report movies.safetensors.run -o movies.html\n",
 	run};

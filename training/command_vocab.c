@@ -159,8 +159,8 @@ run(int argc, char **argv)
 		OPTION_HELP_HEADING("The vocabulary"),
 		{OPTION_STRING, "output", 'o', "FILE", NULL, &request.output, 0, 0, "the vocab.txt to write (required)"},
 		{OPTION_INTEGER, "size", 0, "N", NULL, &size, 6, 1 << 24,
-		 "tokens (default 8192; BERT has 30,522).  Small models and small corpora want\nfewer: each is a row of the "
-		 "embedding matrix"},
+		 "tokens (default 8192; BERT has 30,522).  Small models and small corpora want\n"
+		 "fewer: each is a row of the embedding matrix"},
 		{OPTION_INTEGER, "min-frequency", 0, "N", NULL, &min_frequency, 1, 9e15,
 		 "pairs seen less often are not merged (default 2)"},
 		{OPTION_INTEGER, "limit-alphabet", 0, "N", NULL, &limit_alphabet, 1, 0x110000,
@@ -212,9 +212,10 @@ const command_spec command_vocab = {
 	0,
 	0,
 	"train a WordPiece vocabulary on the texts of a query",
-	"Splits texts into words as BERT's tokenizer does, counts them, and merges the most frequent pairs of pieces "
-	"until\n"
-	"there are enough tokens: the algorithm, options and order of tokens of Hugging Face's WordPieceTrainer, with its\n"
+	"Splits texts into words as BERT's tokenizer does, counts them, and merges "
+	"the most frequent pairs of pieces until\n"
+	"there are enough tokens: the algorithm, options and order of tokens of "
+	"Hugging Face's WordPieceTrainer, with its\n"
 	"choices by chance replaced by fixed ones: the same rows, in whatever order, always give the same bytes.\n"
 	"The vocab.txt is for a model trained with the same choice of --lowercase, --cased and --keep-accents.\n"
 	"Texts that are NULL or empty are counted and left out.  Words of more than 100 characters are [UNK] to the\n"

@@ -15,7 +15,7 @@
 #include "net/rng.h"
 #include "parallel.h"
 
-/* Of validation, the same in every run: otherwise two runs could not be compared. */
+/* Of validation, the same in every run: otherwise runs of one split, by --seed, could not be compared. */
 #define VALIDATION_SEED 1
 #define VALIDATION_SHARE 0.15
 #define VALIDATION_SEQUENCES 1000
