@@ -27,8 +27,11 @@
 
 #define TOKENS "tokens.store"
 
-/* Validations together are to take about 2 % of a run: 20 of them, and a pass forward is a third of a step. */
-#define VALIDATION_TOKENS_SHARE 0.003
+/*
+ * Validations together are to take about 2 % of a run: 20 of them, and a pass forward is a third of a step.  Of what is
+ * trained on, counted and not measured: a model's card tells the result, and is to be the same on every machine.
+ */
+#define VALIDATION_SHARE_OF_RUN 0.003
 #define MIN_VALIDATION 64
 
 /* Words of either vocabulary that --compare keeps in the manifest. */
@@ -266,6 +269,15 @@ steps_per_epoch(const pretraining *p)
 	return p->request->spans ? spans_steps_per_epoch(p->spans) : mlm_steps_per_epoch(p->mlm);
 }
 
+/* Sequences of a step, or texts with their two spans. */
+static double
+step_sequences(const pretraining *p)
+{
+	const pretrain_request *r = p->request;
+
+	return r->spans ? (double) r->batch_texts : (double) (r->batch_tokens * r->accumulate) / (double) r->length;
+}
+
 static size_t
 limit_validation(const pretraining *p, size_t limit)
 {
@@ -319,7 +331,7 @@ plan_run(pretraining *p, mb_error *err)
 		return status;
 	pretrain_plan_make(&p->plan, p->request, &p->task, &p->model.net, &p->texts.store, steps_per_epoch(p));
 	pretrain_plan_report(&p->plan, p->request, &p->task, &p->model, &p->texts);
-	share = VALIDATION_TOKENS_SHARE * p->plan.tokens / (double) p->request->length;
+	share = VALIDATION_SHARE_OF_RUN * p->plan.steps * step_sequences(p);
 	validation = limit_validation(p, share < MIN_VALIDATION ? MIN_VALIDATION
 									 : share > 1e9          ? 1000000000
 															: (size_t) share);

@@ -127,6 +127,17 @@ $node->safe_psql('bytes', q{CREATE TABLE texts AS SELECT 'good text'::text AS pl
 	is(compare(store('films'), store('unnamed')), 0, 'the key is not taken for the text');
 }
 
+# ---- how much is validated on, which the model's card tells: counted, whatever the machine's speed
+
+{
+	my ($code, $out, $err) = pretrain('validated', '-q', 'SELECT text FROM big LIMIT 2000', '--objective=spans', '--length=16', '--span-min=4',
+		'--batch-texts=100', '--steps=300', '--validation=0.1', '--threads=1');
+
+	is($code, 0, 'spans of many texts') or diag($err);
+	my $manifest = decode_json(PostgreSQL::Test::Utils::slurp_file("$dir/validated.run/manifest.json"));
+	is($manifest->{validation_sequences}, 0.003 * 300 * 100, 'a part of what is trained on is validated on');
+}
+
 # ---- a million rows
 
 # Exit code, stderr, and the most memory that was resident, in MB.
