@@ -123,8 +123,8 @@ run_sets(int argc, char **argv, prediction_set *a, prediction_set *b)
 		 "predictions of A, a file for each seed, instead of a folder"},
 		{OPTION_STRING, "b", 0, "FILE...", NULL, &list, 0, 0, "predictions of B"},
 		{OPTION_STRING, "metric", 0, "NAME", NULL, &metric, 0, 0,
-		 "what the verdict is about: micro_f1, macro_f1, samples_f1, macro_ap (default), micro_ap,\n"
-		 "ece, brier, or precision, recall or ndcg with _at_3 or _at_5; choose before you look"},
+		 "what the verdict is about: micro_f1, macro_f1, samples_f1, macro_ap (default),\n"
+		 "micro_ap, ece, brier, or precision, recall or ndcg with _at_3 or _at_5; choose\nbefore you look"},
 		{OPTION_INTEGER, "draws", 0, "N", NULL, &draws, 100, 1000000, "draws of the bootstrap (default: 10000)"},
 		{OPTION_INTEGER, "seed", 0, "N", NULL, &seed, 0, 1e15, "seed of the draws (default: 1)"},
 		{OPTION_FLAG, "anyway", 0, NULL, NULL, &anyway, 0, 0,
@@ -182,15 +182,11 @@ const command_spec command_compare = {
 	0,
 	2,
 	"whether models B are better than models A, over seeds and rows",
-	"A and B are two ways to train, each tried with several seeds; a folder of each "
-	"holds what \"moviebert evaluate -o\" wrote,\n"
-	"NAME.pred, one file for each seed, all about the same rows.  Files are paired by "
-	"the seed in the models' cards, or else by\n"
-	"order of name.  Differences B - A come with a 95 % interval, from a bootstrap "
-	"over seeds and over rows with their key, and\n"
-	"with the p value of a sign-flip test over the seeds; by tag and by length of "
-	"the text too.  One sentence says what is\n"
-	"shown.  Fewer than 6 seeds can show nothing, and get no such sentence.",
+	"A and B are two ways to train, each tried with several seeds; a folder of each holds what \"moviebert evaluate -o\"\n"
+	"wrote, NAME.pred, one file for each seed, all about the same rows.  Files are paired by the seed in the models'\n"
+	"cards, or else by order of name.  Differences B - A come with a 95 % interval, from a bootstrap over seeds and over\n"
+	"rows with their key, and with the p value of a sign-flip test over the seeds; by tag and by length of the text too.\n"
+	"One sentence says what is shown.  Fewer than 6 seeds can show nothing, and get no such sentence.",
 	"  moviebert compare runs/general runs/movie\n"
 	"  moviebert compare --a general-*.pred --b movie-*.pred --metric=micro_f1\n",
 	run};

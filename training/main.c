@@ -1,4 +1,5 @@
 /* main.c - moviebert: the table of commands. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,8 +34,8 @@ print_help(void)
 		   "  psql mydb -c \"SELECT title, bert_tags(plot) FROM movies\"\n");
 }
 
-int
-main(int argc, char **argv)
+static int
+run_command(int argc, char **argv)
 {
 	const char *names[N_COMMANDS];
 	char hint[160] = "Try \"moviebert --help\".";
@@ -72,4 +73,26 @@ main(int argc, char **argv)
 	if (near != NULL)
 		snprintf(hint, sizeof(hint), "Perhaps you meant \"moviebert %s\".", near);
 	return report_failure(TOOL_USAGE, hint, "unknown command \"%s\"", argv[1]);
+}
+
+/* What was printed may still be on its way: a disk that is full is found out here.  A reader who has seen enough is none. */
+static int
+finish_output(int code)
+{
+	int error;
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	error = errno;
+	if (error == EPIPE)
+		return code;
+	return report_failure(code == TOOL_OK ? TOOL_FAILED : code, NULL, "could not write to standard output%s%s",
+						  error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
+}
+
+int
+main(int argc, char **argv)
+{
+	return finish_output(run_command(argc, argv));
 }

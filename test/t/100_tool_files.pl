@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use File::Temp qw(tempdir);
+use IPC::Run;
 use JSON::PP;
 use Test::More;
 use TinyCheckpoint;
@@ -18,7 +19,7 @@ like($out, qr/^moviebert \d+\.\d+\.\d+$/, '--version');
 ($code, $out) = tool('--help');
 is($code, 0, '--help leaves with 0');
 is_deeply([ tool('-h') ], [ 0, $out, '' ], '-h says the same');
-my @commands = qw(import info install export vocab pretrain finetune evaluate report);
+my @commands = qw(import info install export vocab pretrain finetune evaluate compare report);
 for my $command (@commands)
 {
 	like($out, qr/^  $command\s/m, "--help lists $command");
@@ -28,6 +29,17 @@ for my $command (@commands)
 	like($help, qr/Exit codes:/, "$command --help tells the exit codes");
 	my @long = grep { length > 120 } split /\n/, $help;
 	is(scalar @long, 0, "$command --help fits 120 columns") or diag(@long);
+}
+
+# What is printed onto a full disk is not taken for printed; a reader who goes is no failure.
+SKIP:
+{
+	skip 'no /dev/full', 3 unless -c '/dev/full';
+	$err = '';
+	IPC::Run::run([ $tool, '--help' ], '<', \undef, '>', '/dev/full', '2>', \$err);
+	is($? >> 8, 1, 'a full disk for stdout: exit code 1');
+	like($err, qr/^moviebert: error: could not write to standard output: No space left on device$/, 'a full disk for stdout: message');
+	is(system('bash', '-c', "set -o pipefail; '$tool' --help | true"), 0, 'a pipe that nobody reads');
 }
 
 # Wrong usage: exit code 2, a message, a hint.
