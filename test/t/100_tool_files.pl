@@ -39,7 +39,7 @@ SKIP:
 	IPC::Run::run([ $tool, '--help' ], '<', \undef, '>', '/dev/full', '2>', \$err);
 	is($? >> 8, 1, 'a full disk for stdout: exit code 1');
 	like($err, qr/^moviebert: error: could not write to standard output: No space left on device$/, 'a full disk for stdout: message');
-	is(system('bash', '-c', "set -o pipefail; '$tool' --help | true"), 0, 'a pipe that nobody reads');
+	is(system('bash', '-c', "set -o pipefail; '$tool' finetune --help | true"), 0, 'a pipe that nobody reads');
 }
 
 # Wrong usage: exit code 2, a message, a hint.
