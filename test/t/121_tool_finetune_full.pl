@@ -57,7 +57,7 @@ for my $case (
 	[ [ '--freeze=3' ],              1, qr/the model has 2 layers, so that 3 cannot be frozen/, 'more layers than there are' ],
 	[ [ '--freeze=all', '--resume' ], 2, qr/--freeze=all has no use for --resume/, 'a run of the head alone' ],
 	[ [ '--resume', '--restart' ],   2, qr/contradict each other/, 'resume and restart' ],
-	[ [ '--resume' ],                1, qr/run/, 'nothing to resume' ],
+	[ [ '--resume' ],                1, qr/folder ".*" holds no run to resume\nHINT:/, 'nothing to resume' ],
 	[ [ '--length=100' ],            1, qr/windows of 100 tokens do not fit a model of 64 positions/, 'windows that do not fit' ],
 	[ [ '--scope=nope' ],            1, qr/no column "nope" for the scope/, 'no column of scopes' ],
 	[ [ '--scope=plot' ],            1, qr/column "plot" is not an array of tags.*--scope/s, 'scopes that are no arrays' ],)
