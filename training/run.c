@@ -495,7 +495,9 @@ turn(run *r, bool *over, mb_error *err)
 		status = validate(r, err);
 		*over = o->patience > 0 && r->state.without_better >= o->patience;
 	}
-	if (status == MB_OK && !*over && monotonic_seconds() - r->saved_at >= o->checkpoint_every)
+	/* Not where the loss is far off: a run that diverges is to go back to before that. */
+	if (status == MB_OK && !*over && r->watch.outliers == 0 &&
+		monotonic_seconds() - r->saved_at >= o->checkpoint_every)
 		status = save(r, err);
 	return status;
 }

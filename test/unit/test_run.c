@@ -730,6 +730,40 @@ test_rollback(void **state)
 	toy_end(&r);
 }
 
+/* Saved after each step, and yet it goes back to where the loss was still right. */
+static void
+test_rollback_to_before(void **state)
+{
+	double losses[WATCH_WINDOW + 3];
+	toy t = {.losses = losses, .n_losses = WATCH_WINDOW + 3};
+	toy_run r;
+	char *path = run_folder_file(folder, RUN_METRICS), *metrics, expected[32];
+	FILE *file;
+	long size;
+	int i;
+
+	(void) state;
+	for (i = 0; i < WATCH_WINDOW + 2; i++)
+		losses[i] = 1;
+	losses[i] = 2;
+	toy_start(&r, &t, 200);
+	r.options.checkpoint_every = 0;
+	assert_int_equal(toy_go(&r, false), MB_OK);
+	assert_int_equal(count_lines("event", "rolled_back"), 1);
+	size = (long) size_of(RUN_METRICS);
+	metrics = allocate((size_t) size + 1, 1);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(fread(metrics, 1, (size_t) size, file), size);
+	fclose(file);
+	snprintf(expected, sizeof(expected), " to step %d,", WATCH_WINDOW + 2);
+	printf("%.60s\n", strstr(metrics, "\"from step "));
+	assert_non_null(strstr(metrics, expected));
+	free(metrics);
+	free(path);
+	toy_end(&r);
+}
+
 /* What was best before it went back stays the best: it is not trained again, since the rate is another. */
 static void
 test_best_before_rollback(void **state)
@@ -808,6 +842,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_skipped_step, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_end_without_better, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_rollback, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(test_rollback_to_before, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_best_before_rollback, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(test_plateau_stops, make_folder, remove_folder),
 	};
