@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# load.sh - puts the study's data into a database: the one that PGDATABASE and its like name.  Takes a few minutes.
+#
+#   training/study/load.sh [FOLDER]     where the files are (../shared/data)
+#
+# Needs zstd and psql, and a role that may create tables and the extension unaccent.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+data=${1:-${MOVIEBERT_DATA:-$here/../../../shared/data}}
+[[ -f $data/movies_tagged.jsonl.zst ]] || { echo "load.sh: there is no movies_tagged.jsonl.zst in $data" >&2; exit 1; }
+sql() { psql -X -q -v ON_ERROR_STOP=1 "$@"; }
+
+sql -c 'CREATE TABLE study_record (doc jsonb); CREATE TABLE study_line (number bigserial, part text, text text)'
+# One line, one value: CSV whose quote and delimiter no text holds.
+csv="WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
+zstd -dc --long=27 "$data/movies_tagged.jsonl.zst" | sql -c "COPY study_record FROM STDIN $csv"
+for part in movies general; do
+	sql -c "ALTER TABLE study_line ALTER part SET DEFAULT '$part'; ALTER SEQUENCE study_line_number_seq RESTART"
+	zstd -dc --long=27 "$data/corpus_$part.txt.zst" | sql -c "COPY study_line (text) FROM STDIN $csv"
+done
+sql -f "$here/load.sql"
+sql -c 'DROP TABLE study_record, study_line; ANALYZE'
