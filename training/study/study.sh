@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# study.sh - does it pay to pretrain on movie text rather than on general text of the same size, to recommend tags?
+#
+#   training/study/study.sh FOLDER [STAGE...]     stages: vocabularies main arms freezing labels crossed ceiling (all)
+#
+# Every arm reads equally many words for equally many steps of equal size, with the same network and seed; only the text
+# differs.  Each model is then taught the genres of the same films, and asked about fold 2.  What is done stays in FOLDER: run
+# it again after an interruption, and it goes on.  Results are lines of FOLDER/results.jsonl; summary.sql makes tables of them.
+#
+#   WORDS=4000000     words that an arm reads            STEPS=1200     steps, of 4,096 tokens
+#   CONFIG=2,128,2    layers, hidden size, heads         SEEDS=6        for the main arms; the others take SIDE_SEEDS=3
+#   MOVIEBERT_TOOL=FILE (./moviebert)    MOVIEBERT_CHECKPOINT=FOLDER   a public encoder, for the stage ceiling
+#
+# The database that PGDATABASE and its like name has been filled by load.sh.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+tool=${MOVIEBERT_TOOL:-$here/../../moviebert}
+[[ $# -ge 1 ]] || { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+mkdir -p "$1"
+cd "$1"
+shift
+stages=${*:-vocabularies main arms freezing labels crossed ceiling}
+WORDS=${WORDS:-4000000} STEPS=${STEPS:-1200} CONFIG=${CONFIG:-2,128,2} SEEDS=${SEEDS:-6} SIDE_SEEDS=${SIDE_SEEDS:-3}
+half=$((STEPS / 2))
+say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
+
+[[ -e drawn-$WORDS ]] || { psql -X -q -v ON_ERROR_STOP=1 -v words="$WORDS" -f "$here/arms.sql" && touch "drawn-$WORDS"; }
+
+# vocabulary TEXT : a vocabulary of the texts of one arm
+vocabulary() {
+	[[ -e vocab-$1.txt ]] || "$tool" vocab --query "SELECT text FROM study_arm_$1" --size 8192 -o "vocab-$1.txt" --quiet
+}
+
+# go_on RUN : an interrupted run's option
+go_on() { if [[ -d $1 ]]; then echo --resume; fi; }
+
+# pretrain NAME TEXT VOCABULARY SEED STEPS [FROM]
+pretrain() {
+	local out=$1.safetensors source
+	[[ -e $out ]] && return
+	if [[ -n ${6:-} ]]; then source=(--from "$6" --rate 1e-3); else source=(--vocab "vocab-$3.txt" --config "$CONFIG"); fi
+	say "pretrain $1"
+	"$tool" pretrain --query "SELECT key, text FROM study_arm_$2" --key key "${source[@]}" --length 128 --batch-tokens 4096 \
+		--steps "$5" --seed "$4" --shards 2 --run "$1.run" $(go_on "$1.run") -o "$out" --quiet >"$1.log"
+}
+
+# untrained NAME VOCABULARY SEED : the same network, after a single step at a rate of nearly nothing
+untrained() {
+	[[ -e $1.safetensors ]] || "$tool" pretrain --query "SELECT key, text FROM study_arm_general LIMIT 200" --key key \
+		--vocab "vocab-$2.txt" --config "$CONFIG" --length 128 --batch-tokens 4096 --steps 1 --rate 1e-12 --seed "$3" --shards 2 \
+		--run "$1.run" $(go_on "$1.run") -o "$1.safetensors" --quiet >"$1.log"
+}
+
+rows="SELECT text, genres, film FROM study_labelled WHERE genres <> '{}' AND"
+
+# tags NAME ENCODER SEED FREEZE LABELS : teaches, asks, and keeps a line of results
+tags() {
+	local name=$1 seed=$3 some="fold > 2" valid="fold = 1" epochs=3
+	[[ -e $name.pred ]] && return
+	if [[ $5 != all ]]; then
+		some="id IN (SELECT id FROM study_labelled WHERE genres <> '{}' AND fold > 2 ORDER BY md5(id || '$seed') LIMIT $5)"
+		valid="id IN (SELECT id FROM study_labelled WHERE genres <> '{}' AND fold = 1 ORDER BY md5(id || '$seed') LIMIT $(($5 / 2)))"
+		epochs=8
+	fi
+	say "tags $name"
+	local training=()
+	if [[ $4 != all ]]; then
+		training=(--epochs "$epochs" --validate-every 1 --rate 3e-4 --length 128 --windows 1 --shards 2 --run "$name.run" $(go_on "$name.run"))
+	fi
+	"$tool" finetune --from "$2" --freeze "$4" "${training[@]}" --key film --query "$rows $some" \
+		--validation-query "$rows $valid" --min-support 1 --seed "$seed" -o "$name.safetensors" --json --quiet >"$name.json"
+	"$tool" evaluate --model "$name.safetensors" --key film --query "$rows fold = 2" --draws 0 -o "$name.pred" --json --quiet \
+		>"$name.evaluate.json"
+	tr -d '\n' <"$name.evaluate.json" | sed "s/^{/{\"name\":\"$name\",\"seed\":$seed,\"freeze\":\"$4\",\"labels\":\"$5\",/" >>results.jsonl
+	echo >>results.jsonl
+	rm -rf "$name.run" "$name.safetensors"
+}
+
+arms=(general movies)
+for stage in $stages; do
+	case $stage in
+		vocabularies) for text in general movies half; do vocabulary $text; done ;;
+		main)
+			# The arms that the question is about, and the network that read nothing.
+			for ((seed = 1; seed <= SEEDS; seed++)); do
+				untrained "none-$seed" general "$seed"
+				for arm in "${arms[@]}"; do pretrain "$arm-$seed" "$arm" "$arm" "$seed" "$STEPS"; done
+				for arm in none "${arms[@]}"; do tags "$arm.full.$seed" "$arm-$seed.safetensors" "$seed" none all; done
+			done
+			;;
+		arms)
+			for ((seed = 1; seed <= SIDE_SEEDS; seed++)); do
+				pretrain "half-$seed" half half "$seed" "$STEPS"
+				pretrain "first-$seed" general_half half "$seed" "$half"
+				pretrain "then-$seed" movies_half half "$seed" "$half" "first-$seed.safetensors"
+				for arm in half then; do tags "$arm.full.$seed" "$arm-$seed.safetensors" "$seed" none all; done
+			done
+			;;
+		freezing)
+			for ((seed = 1; seed <= SEEDS; seed++)); do
+				for arm in none "${arms[@]}"; do
+					tags "$arm.frozen.$seed" "$arm-$seed.safetensors" "$seed" all all
+				done
+			done
+			for ((seed = 1; seed <= SIDE_SEEDS; seed++)); do
+				for arm in "${arms[@]}"; do tags "$arm.half-frozen.$seed" "$arm-$seed.safetensors" "$seed" $((${CONFIG%%,*} / 2)) all; done
+			done
+			;;
+		labels)
+			for ((seed = 1; seed <= SEEDS; seed++)); do
+				for arm in none "${arms[@]}"; do
+					for n in 500 2000; do tags "$arm.full-$n.$seed" "$arm-$seed.safetensors" "$seed" none $n; done
+				done
+			done
+			;;
+		crossed)
+			for ((seed = 1; seed <= SIDE_SEEDS; seed++)); do
+				pretrain "general-x-$seed" general movies "$seed" "$STEPS"
+				pretrain "movies-x-$seed" movies general "$seed" "$STEPS"
+				for arm in general-x movies-x; do tags "$arm.full.$seed" "$arm-$seed.safetensors" "$seed" none all; done
+			done
+			;;
+		ceiling)
+			[[ -n ${MOVIEBERT_CHECKPOINT:-} ]] || { say "ceiling: left out, MOVIEBERT_CHECKPOINT names no encoder"; continue; }
+			[[ -e public.safetensors ]] || "$tool" import "$MOVIEBERT_CHECKPOINT" -o public.safetensors
+			tags public.frozen.1 public.safetensors 1 all all
+			tags public.full.1 public.safetensors 1 none all
+			;;
+		*) echo "study.sh: no stage \"$stage\"" >&2; exit 2 ;;
+	esac
+done
+say "done; $(wc -l <results.jsonl) results in $PWD/results.jsonl"
