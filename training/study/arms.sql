@@ -4,7 +4,9 @@
 --
 -- Films of folds 1 and 2 are left out where a document's film is known; a review's is not.
 
-DROP TABLE IF EXISTS study_draw CASCADE;
+DROP VIEW IF EXISTS study_arm_general, study_arm_movies, study_arm_half, study_arm_general_half, study_arm_movies_half;
+DROP FUNCTION IF EXISTS study_words;
+DROP TABLE IF EXISTS study_draw;
 CREATE TABLE study_draw AS
 SELECT part, number, words, sum(words) OVER (PARTITION BY part ORDER BY place, number) AS so_far
   FROM (SELECT part, number, length(text) - length(replace(text, ' ', '')) + 1 AS words,

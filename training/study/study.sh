@@ -24,7 +24,10 @@ WORDS=${WORDS:-4000000} STEPS=${STEPS:-1200} CONFIG=${CONFIG:-2,128,2} SEEDS=${S
 half=$((STEPS / 2))
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
 
-[[ -e drawn-$WORDS ]] || { psql -X -q -v ON_ERROR_STOP=1 -v words="$WORDS" -f "$here/arms.sql" && touch "drawn-$WORDS"; }
+if [[ ! -e drawn-$WORDS ]]; then
+	psql -X -q -v ON_ERROR_STOP=1 -v words="$WORDS" -f "$here/arms.sql"
+	touch "drawn-$WORDS"
+fi
 
 # vocabulary TEXT : a vocabulary of the texts of one arm
 vocabulary() {
