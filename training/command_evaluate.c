@@ -129,6 +129,9 @@ report_figures(const evaluation *request, const model_source *source, const tagg
 		keys[i] = rows->rows[i].key_hash;
 	metrics_compute(&m, j->scores, j->truth.labels, j->truth.known, j->thresholds, rows->n, j->n_tags,
 					&request->cutoffs);
+	if (m.tags_with_support == 0)
+		report_warning("no row has a tag that the model knows, so that there is nothing to recognise: tags must be spelt "
+					   "as the model has them");
 	if (with_intervals)
 		status = intervals_compute(&intervals, j->scores, j->truth.labels, j->truth.known, j->thresholds, keys, rows->n,
 								   j->n_tags, &request->cutoffs, &request->intervals, err);

@@ -91,7 +91,15 @@ map_columns(PGconn *connection, const PGresult *result, const query_columns *col
 			position = query_free_column(result, 0, taken, 2);
 		status = query_column(result, "tags", "tags", NULL, position, &map->tags, err);
 		if (status == MB_OK)
+		{
 			status = check_tags_column(connection, result, map->tags, "tags", &map->tags_are_json, err);
+			if (status != MB_OK && PQnfields(result) > 2)
+			{
+				mb_detail(err, "The text is taken from \"%s\", and the tags from \"%s\".", PQfname(result, map->text),
+						  PQfname(result, map->tags));
+				mb_hint(err, "Say which columns they are with --text and --tags, and with --key which one is a key.");
+			}
+		}
 	}
 	return status;
 }

@@ -69,6 +69,8 @@ for my $case (
 	[ [ '-q', 'SELECT id, tags FROM movies' ], qr/column "id" is not of type text\nDETAIL:  The column has type integer\.\n.*Cast it/s, 'text of the wrong type' ],
 	[   [ '-q', 'SELECT plot, film FROM movies' ],
 		qr/column "film" is not an array of tags\nDETAIL:  The column has type text\.\n.*string_to_array/s, 'tags of the wrong type' ],
+	[   [ '-q', 'SELECT film, plot, tags FROM movies' ],
+		qr/column "plot" is not an array of tags\nDETAIL:  The text is taken from "film", and the tags from "plot"\.\n.*--text and --tags.*--key/s, 'the key first' ],
 	[ [ '-q', 'SELECT plot, tags, plot FROM movies', '--text=plot' ], qr/more than one column "plot"/, 'ambiguous column' ],
 	[ [ '-q', 'SELECT plot, tags FROM moovies' ], qr/relation "moovies" does not exist/, 'absent table' ],
 	[ [ '-q', 'SELECT plot, tags FROM movies; SELECT 1' ], qr/cannot insert multiple commands/, 'two commands' ],
@@ -218,6 +220,9 @@ is($code, 1, 'a model without tags cannot be evaluated');
 like($err, qr/has no tags.*finetune/s, 'and the hint says how to get them');
 ($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-q', "SELECT plot, tags || ARRAY['new'] FROM movies");
 like($err, qr/does not know, ignored: \d: .*new \(\d+\)/, 'tags unknown to the model are told');
+unlike($err, qr/warning: no row/, 'and no more where it knows others');
+($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-q', "SELECT plot, ARRAY['Horror'] AS tags FROM movies");
+like($err, qr/warning: no row has a tag that the model knows.*spelt/, 'rows with none of its tags are told');
 
 # A server of another version is refused for model files too, unless its database has no extension or none for us.
 my $set_version = q{UPDATE pg_extension SET extversion = '%s' WHERE extname = 'moviebert'};
