@@ -73,7 +73,7 @@ packing_create(packing **result, const token_store *store, const uint64_t *part,
 	{
 		packing_destroy(p);
 		mb_fail(err, MB_INVALID_ARGUMENT, "the texts are too few to fill one sequence of %zu tokens", T);
-		mb_detail(err, "There are %" PRIu64 " texts, which have %" PRIu64 " tokens with their separators.", n, stream);
+		mb_detail(err, "%" PRIu64 " texts have %" PRIu64 " tokens with their separators.", n, stream);
 		mb_hint(err, "Give more rows, or shorter sequences.");
 		return MB_INVALID_ARGUMENT;
 	}

@@ -7,6 +7,7 @@
  */
 #include "pretrain.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,7 +244,11 @@ prepare_validation(mlm_task *mlm, const pretrain_texts *texts, size_t T, mb_erro
 	size_t i;
 
 	if (status == MB_INVALID_ARGUMENT)
+	{
+		mb_fail(err, MB_INVALID_ARGUMENT, "the validation part is too small to fill one sequence of %zu tokens", T);
+		mb_detail(err, "It has %" PRIu64 " of the texts.", store->part_texts[PART_VALIDATION]);
 		mb_hint(err, "Give --validation a larger share, or 0 to go without.");
+	}
 	if (status != MB_OK)
 		return status;
 	available = packing_sequences(packed);

@@ -9,6 +9,7 @@
 #include "interrupt.h"
 #include "memory.h"
 #include "progress.h"
+#include "report.h"
 
 bool
 is_text_type(Oid type)
@@ -127,6 +128,22 @@ query_first_text(const PGresult *result, int taken)
 	while (column < PQnfields(result) && (column == taken || !is_text_type(PQftype(result, column))))
 		column++;
 	return column < PQnfields(result) ? column : query_free_column(result, 0, &taken, 1);
+}
+
+void
+note_text_column(const PGresult *result, const char *name, int column, int taken)
+{
+	int other;
+
+	if (name != NULL)
+		return;
+	for (other = 0; other < PQnfields(result); other++)
+		if (other != column && other != taken && is_text_type(PQftype(result, other)))
+		{
+			report_note("Texts are taken from column \"%s\", not from \"%s\": --text names another",
+						PQfname(result, column), PQfname(result, other));
+			return;
+		}
 }
 
 void

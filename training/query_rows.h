@@ -46,6 +46,9 @@ int query_free_column(const PGresult *result, int nth, const int *taken, size_t 
 /* The first column that is text, other than taken (-1: none); else the first free one, for the error that it gives. */
 int query_first_text(const PGresult *result, int taken);
 
+/* Notes which column the texts come from, where no option names it and the query has more of type text than that. */
+void note_text_column(const PGresult *result, const char *name, int column, int taken);
+
 /* The column of texts, which must be of a text type; --text names it. */
 mb_status query_text_column(PGconn *connection, const PGresult *result, const char *name, int position, int *column,
 							mb_error *err);

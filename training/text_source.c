@@ -38,6 +38,8 @@ read_columns(void *arg, PGconn *connection, const PGresult *described, mb_error 
 	if (status == MB_OK)
 		status = query_text_column(connection, described, request->text_column,
 								   query_first_text(described, reader->key), &reader->text, err);
+	if (status == MB_OK)
+		note_text_column(described, request->text_column, reader->text, reader->key);
 	return status;
 }
 

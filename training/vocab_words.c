@@ -17,9 +17,13 @@ static mb_status
 read_columns(void *arg, PGconn *connection, const PGresult *described, mb_error *err)
 {
 	word_reader *reader = arg;
+	const char *name = reader->request->text_column;
+	mb_status status =
+		query_text_column(connection, described, name, query_first_text(described, -1), &reader->column, err);
 
-	return query_text_column(connection, described, reader->request->text_column, query_first_text(described, -1),
-							 &reader->column, err);
+	if (status == MB_OK)
+		note_text_column(described, name, reader->column, -1);
+	return status;
 }
 
 static void

@@ -100,6 +100,7 @@ my @query = ('-q', 'SELECT id, plot, title FROM movies', '--size=60');
 ($code, $out, $err) = vocab(@query);
 is($code, 0, 'vocab') or diag($err);
 like($err, qr/Plan: 60 tokens, lower case, accents stripped, from about \d+ rows/, 'the plan');
+like($err, qr/Texts are taken from column "plot", not from "title": --text names another\n/, 'which column is read, where there are two');
 like($err, qr/404 read/, 'rows read');
 like($err, qr/401  used/, 'rows used');
 like($err, qr/2  left out: the text is NULL/, 'NULLs');

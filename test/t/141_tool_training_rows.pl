@@ -72,7 +72,8 @@ for my $case (
 		qr/no row with a text.*Of 3 rows, the text is NULL in 1, empty in 1, and without a token in 1/s, 'nothing in them' ],
 	[ [ '-q', 'SELECT plot, 1 / (400 - id) FROM texts ORDER BY id' ], qr/division by zero/, 'a query that fails' ],
 	[ [ '-q', 'SELECT plot, 1 / (300 - id) FROM texts' ], qr/division by zero.*gave 299 rows before that/s, 'a query that fails half-way' ],
-	[ [ '-q', 'SELECT plot FROM texts WHERE id = 1' ], qr/too few to fill one sequence of 32 tokens.*more texts/s, 'too few' ])
+	[ [ '-q', 'SELECT plot FROM texts WHERE id = 1' ], qr/too few to fill one sequence of 32 tokens.*more texts/s, 'too few' ],
+	[ [ '-q', 'SELECT plot FROM texts', '--validation=0.001' ], qr/the validation part is too small to fill one sequence of 32 tokens.*--validation/s, 'too small a validation part' ])
 {
 	my ($code, $out, $err) = pretrain('refused', @{ $case->[0] });
 
@@ -104,6 +105,7 @@ $node->safe_psql('bytes', q{CREATE TABLE texts AS SELECT 'good text'::text AS pl
 	  pretrain('films', '-q', 'SELECT film, plot FROM texts ORDER BY id', '--text=plot', '--key=film', '--validation=0.2');
 
 	is($code, 0, 'pretrain with a key') or diag($err);
+	unlike($err, qr/taken from/, 'no word of a column that was named');
 	like($err, qr/Rows: 405 read\n +402  used\n +2  left out: the text is NULL\n +1  left out: the text is empty\n +1  used, but without a token\n +1  used, split by their text: the key is NULL/,
 		'each row is accounted for');
 
