@@ -88,7 +88,11 @@ model_source_open_file(model_source *source, const char *path, mb_error *err)
 	memset(source, 0, sizeof(*source));
 	status = map_file(path, &source->data, &source->size, err);
 	if (status == MB_OK)
+	{
 		status = open_mapped(source, err);
+		if (status == MB_CORRUPT && err->hint[0] == '\0')
+			mb_hint(err, "The file is \"%.200s\": give a model file as \"moviebert import\" or training makes it.", path);
+	}
 	if (status != MB_OK)
 		model_source_close(source);
 	return status;

@@ -110,7 +110,7 @@ is($info->{sha256}, $sum, 'info --json: the SHA-256 of the file');
 for my $case (
 	[ "$dir/absent.safetensors", qr/could not open.*DETAIL:  The system says: No such file/s, 'absent file' ],
 	[ $dir, qr/is not a file.*moviebert import/s, 'a folder' ],
-	[ "$folder/vocab.txt", qr/moviebert: error/, 'a text file' ])
+	[ "$folder/vocab.txt", qr/moviebert: error: .*safetensors.*HINT:  The file is ".*vocab\.txt": give a model file/s, 'a text file' ])
 {
 	($code, $out, $err) = tool('info', $case->[0]);
 	is($code, 1, "info of $case->[2] fails");
