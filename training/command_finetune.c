@@ -222,38 +222,54 @@ parse_freeze(const char *text, int *freeze)
 	return true;
 }
 
+static const full_options full_defaults = {.epochs = 4,
+										   .batch = 32,
+										   .windows = 4,
+										   .shards = 2,
+										   .head_rate = 10,
+										   .layer_decay = 0.9,
+										   .warmup = 0.06,
+										   .weight_decay = 0.01,
+										   .dropout = 0.1,
+										   .teacher_weight = 0.5,
+										   .validate_every = 0.5,
+										   .patience = 4,
+										   .checkpoint_every = 300};
+
+static bool
+is_same(double a, double b)
+{
+	return !(a < b) && !(a > b);
+}
+
 /* What --freeze all has no use for, by the option's name; NULL: nothing. */
 static const char *
 useless_with_frozen_encoder(const full_options *full, const char *precision)
 {
-	return full->folder != NULL                ? "run"
-		   : full->opening != RUN_NEW          ? "resume"
-		   : full->pooling != NULL             ? "pooling"
-		   : full->length > 0                  ? "length"
-		   : full->teacher_path != NULL        ? "teacher"
-		   : full->keep_similarity > 0         ? "keep-similarity"
-		   : full->asymmetric                  ? "loss"
-		   : strcmp(precision, "as-base") != 0 ? "precision"
-											   : NULL;
+	const full_options *usual = &full_defaults;
+
+	return full->folder != NULL                      ? "run"
+		   : full->opening == RUN_RESUME             ? "resume"
+		   : full->opening == RUN_RESTART            ? "restart"
+		   : !is_same(full->epochs, usual->epochs)   ? "epochs"
+		   : full->batch != usual->batch             ? "batch"
+		   : full->rate > 0                          ? "rate"
+		   : !is_same(full->dropout, usual->dropout) ? "dropout"
+		   : full->patience != usual->patience       ? "patience"
+		   : full->pooling != NULL                   ? "pooling"
+		   : full->length > 0                        ? "length"
+		   : full->teacher_path != NULL              ? "teacher"
+		   : full->keep_similarity > 0               ? "keep-similarity"
+		   : full->asymmetric                        ? "loss"
+		   : strcmp(precision, "as-base") != 0       ? "precision"
+													 : NULL;
 }
 
 static int
 run(int argc, char **argv)
 {
 	finetune_request request = {.validation = 0.1, .max_tags = 1000, .seed = 1};
-	full_options full = {.epochs = 4,
-						 .batch = 32,
-						 .windows = 4,
-						 .shards = 2,
-						 .head_rate = 10,
-						 .layer_decay = 0.9,
-						 .warmup = 0.06,
-						 .weight_decay = 0.01,
-						 .dropout = 0.1,
-						 .teacher_weight = 0.5,
-						 .validate_every = 0.5,
-						 .patience = 4,
-						 .checkpoint_every = 300};
+	full_options full = full_defaults;
 	connection_options where = {0};
 	const char *model_path = NULL, *model_name = NULL, *freeze = NULL, *output = NULL, *imbalance = "auto";
 	const char *loss = "bce", *start = "probe", *precision = "as-base";

@@ -56,6 +56,7 @@ for my $case (
 	[ [ '--freeze=most' ],           2, qr/invalid value "most" for --freeze/, 'freeze what' ],
 	[ [ '--freeze=3' ],              1, qr/the model has 2 layers, so that 3 cannot be frozen/, 'more layers than there are' ],
 	[ [ '--freeze=all', '--resume' ], 2, qr/--freeze=all has no use for --resume/, 'a run of the head alone' ],
+	[ [ '--freeze=all' ],            2, qr/--freeze=all has no use for --epochs/, 'how long to train what is not trained' ],
 	[ [ '--resume', '--restart' ],   2, qr/contradict each other/, 'resume and restart' ],
 	[ [ '--resume' ],                1, qr/folder ".*" holds no run to resume\nHINT:/, 'nothing to resume' ],
 	[ [ '--length=100' ],            1, qr/windows of 100 tokens do not fit a model of 64 positions/, 'windows that do not fit' ],
