@@ -40,7 +40,9 @@ check_sizes(const finetune_data *data, mb_error *err)
 		mb_fail(err, MB_INVALID_ARGUMENT, "too few rows to train on: %zu", training);
 		mb_detail(err, "The query gave %lld rows with text and tags; at least %d are needed in the training part.",
 				  (long long) data->counts[PART_TRAINING].used, FINETUNE_MIN_TRAINING);
-		mb_hint(err, "Tag more rows, or widen the query.");
+		mb_hint(err, data->counts[PART_TRAINING].used < FINETUNE_MIN_TRAINING
+						 ? "Tag more rows, or widen the query."
+						 : "Tag more rows, widen the query, or make --validation and --test smaller.");
 		return MB_INVALID_ARGUMENT;
 	}
 	if (validation < FINETUNE_MIN_VALIDATION)
