@@ -15,6 +15,7 @@
 #include <ftw.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@
 #include "peak.h"
 #include "training/blas.h"
 #include "training/finetune_task.h"
+#include "training/interrupt.h"
 #include "training/net/rng.h"
 #include "training/parallel.h"
 #include "training/pretrain.h"
@@ -525,6 +527,9 @@ int
 main(int argc, char **argv)
 {
 	blas_prepare(argv);
+	/* So that a run that is broken off still removes its folder. */
+	interrupt_install();
+	signal(SIGPIPE, SIG_IGN);
 	if (argc == 2 && strcmp(argv[1], "--peak") == 0)
 	{
 		printf("%.1f\n", peak_of_cores(parallel_default_threads()));
