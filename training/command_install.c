@@ -199,11 +199,11 @@ hint_grants(PGconn *connection, const char *schema, bool make_default, mb_error 
 		return;
 	if (make_default)
 		mb_hint(err,
-				"A superuser can run GRANT INSERT, DELETE ON %s.bert_model, %s.bert_model_chunk TO %s; "
+				"A superuser can run GRANT INSERT ON %s.bert_model, %s.bert_model_chunk TO %s; "
 				"GRANT INSERT, UPDATE ON %s.bert_default TO %s;",
 				schema, schema, role, schema, role);
 	else
-		mb_hint(err, "A superuser can run GRANT INSERT, DELETE ON %s.bert_model, %s.bert_model_chunk TO %s;", schema,
+		mb_hint(err, "A superuser can run GRANT INSERT ON %s.bert_model, %s.bert_model_chunk TO %s;", schema,
 				schema, role);
 	PQfreemem(role);
 }

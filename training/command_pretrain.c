@@ -575,7 +575,7 @@ run(int argc, char **argv)
 		 "its checkpoints, metrics and report (default: the output's name with .run)"},
 		{OPTION_FLAG, "resume", 0, NULL, NULL, &resume, 0, 0,
 		 "go on with the run in that folder; of one by --steps or --epochs the result is,\nbit by bit, that of the run "
-		 "which was not interrupted"},
+		 "which was not interrupted.  Another --steps, --epochs or\n--budget makes it longer or shorter; all else stays"},
 		{OPTION_FLAG, "restart", 0, NULL, NULL, &restart, 0, 0, "begin anew in a folder that holds a run"},
 		{OPTION_REAL, "checkpoint-every", 0, "SECONDS", NULL, &training->checkpoint_every, 0, 1e8,
 		 "save so often (default 300)"},
