@@ -34,6 +34,9 @@
 #define VALIDATION_SHARE_OF_RUN 0.003
 #define MIN_VALIDATION 64
 
+#define MIN_SHARDS 2
+#define MAX_SHARDS 64
+
 /* Words of either vocabulary that --compare keeps in the manifest. */
 #define LISTED_WORDS 200
 
@@ -389,9 +392,7 @@ train(pretraining *p, mb_error *err)
 
 	if (resume)
 	{
-		status = run_manifest_read(p->request->folder, &p->manifest, err);
-		if (status == MB_OK)
-			status = check_manifest(p, err);
+		status = check_manifest(p, err);
 		if (status == MB_OK)
 			limit_validation(p, (size_t) json_integer_value(json_object_get(p->manifest, "validation_sequences")));
 	}
@@ -405,13 +406,29 @@ train(pretraining *p, mb_error *err)
 	return status;
 }
 
+/* Where no option says it, as many as the run has that is resumed: it may have begun on a machine with other CPUs. */
+static void
+choose_shards(pretraining *p)
+{
+	training_options *o = &p->request->training;
+	json_int_t begun_with = json_integer_value(json_object_get(p->manifest, "shards")); /* 0 in a new run */
+
+	if (o->n_shards > 0)
+		return;
+	o->n_shards = parallel_default_threads() < MIN_SHARDS ? MIN_SHARDS : parallel_default_threads();
+	if (begun_with >= 1 && begun_with <= MAX_SHARDS)
+		o->n_shards = (int) begun_with;
+}
+
 static int
 pretrain_in_folder(pretraining *p, mb_status *status, mb_error *err)
 {
 	char *path;
 	int code = TOOL_OK;
 
-	if (p->opening != RUN_RESUME)
+	if (p->opening == RUN_RESUME)
+		*status = run_manifest_read(p->request->folder, &p->manifest, err);
+	else
 		code = read_rows(p, status, err);
 	if (code != TOOL_OK || *status != MB_OK)
 		return code;
@@ -420,6 +437,7 @@ pretrain_in_folder(pretraining *p, mb_status *status, mb_error *err)
 	free(path);
 	if (*status != MB_OK)
 		return code;
+	choose_shards(p);
 	pretrain_model_set_bias(&p->model, p->texts.counts);
 	*status = create_task(p, err);
 	if (*status == MB_OK)
@@ -581,9 +599,9 @@ run(int argc, char **argv)
 		 "save so often (default 300)"},
 		{OPTION_INTEGER, "threads", 0, "N", NULL, &threads, 1, 64,
 		 "threads to compute with (default: all CPUs); results do not depend on it"},
-		{OPTION_INTEGER, "shards", 0, "N", NULL, &shards, 1, 64,
-		 "parts of a step, of which each thread computes one at a time (default: CPUs, at\nleast 2); results depend on "
-		 "it in their last digits"},
+		{OPTION_INTEGER, "shards", 0, "N", NULL, &shards, 1, MAX_SHARDS,
+		 "parts of a step, of which each thread computes one at a time (default: CPUs, at\nleast 2, and with --resume "
+		 "as before); results depend on it in their last digits"},
 		{OPTION_INTEGER, "pass-tokens", 0, "N", NULL, &pass_tokens, 8, 1e7,
 		 "tokens that a shard computes at once (default 1024; spans: 4096).  With spans,\n"
 		 "what is more is computed twice: more is faster and takes more memory"},
@@ -633,7 +651,7 @@ run(int argc, char **argv)
 	training->seed = (uint64_t) seed;
 	training->steps = (uint64_t) steps;
 	training->n_threads = (int) threads;
-	training->n_shards = shards > 0 ? (int) shards : parallel_default_threads() < 2 ? 2 : parallel_default_threads();
+	training->n_shards = (int) shards;
 	training->silent = request.silent;
 	training->max_length = (size_t) request.length;
 	training->max_tokens = (size_t) (pass_tokens > 0 ? pass_tokens : request.spans ? 4096 : 1024);

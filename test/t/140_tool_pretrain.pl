@@ -210,6 +210,11 @@ for my $case (
 	my $difference = largest_difference("$dir/step1.safetensors", "$dir/step2.safetensors");
 	cmp_ok($difference, '<', 1e-4, "$name: passes and shards of other sizes make the same weights");
 	cmp_ok($difference, '>', 0, "$name: but for rounding");
+
+	my $made = sha256("$dir/step2.safetensors");
+	($code, $out, $err) = tool('pretrain', (grep { !/^--shards/ } @$args, @$other), '-o', "$dir/step2.safetensors", '--resume');
+	is($code, 0, "$name: a run that is resumed keeps its shards where none are told") or diag($err);
+	is(sha256("$dir/step2.safetensors"), $made, "$name: and makes the same file");
 }
 
 TinyCheckpoint::write_checkpoint("$dir/bare", words => [ map { @$_ } @chains ]);
