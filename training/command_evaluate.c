@@ -31,6 +31,9 @@ typedef struct evaluation
 	size_t max_tags;
 } evaluation;
 
+/* Below so many, draws with replacement vary less than new rows would: the intervals are too narrow. */
+#define FEW_CLUSTERS 30
+
 /* A model's tags and what it says of the rows. */
 typedef struct judgement
 {
@@ -135,6 +138,9 @@ report_figures(const evaluation *request, const model_source *source, const tagg
 	if (with_intervals)
 		status = intervals_compute(&intervals, j->scores, j->truth.labels, j->truth.known, j->thresholds, keys, rows->n,
 								   j->n_tags, &request->cutoffs, &request->intervals, err);
+	if (status == MB_OK && with_intervals && intervals.clusters < FEW_CLUSTERS)
+		report_warning("the intervals are too narrow: %zu %s are too few to know from them how others vary",
+					   intervals.clusters, request->intervals.clustered_by != NULL ? "keys" : "texts");
 	if (status == MB_OK && request->as_json)
 	{
 		json_t *root = json_pack("{s:s, s:s, s:o, s:o}", "model_sha256", source->sha256, "query", request->query,

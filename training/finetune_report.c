@@ -102,8 +102,8 @@ full_report_plan(full_run *run, mb_error *err)
 	if (status != MB_OK)
 		return status;
 	seconds = needed / fmax(per_second, 1);
-	snprintf(finish, sizeof(finish), seconds < 120 ? "%.0f seconds" : "%.0f minutes",
-			 seconds < 120 ? seconds : seconds / 60);
+	snprintf(finish, sizeof(finish), seconds < 120 ? "%.0f s" : "%.0f minutes",
+			 seconds < 120 ? ceil(seconds) : seconds / 60);
 	report_note("Plan: %s (%s training rows, %d layers), %g epochs of %s steps, %s tokens, %.3g FLOP, %s of memory;",
 				describe_freeze(run->freeze, freeze, sizeof(freeze)),
 				format_count(rows, sizeof(rows), (long long) run->n_part[PART_TRAINING]),

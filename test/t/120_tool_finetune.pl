@@ -220,7 +220,9 @@ is($code, 1, 'a model without tags cannot be evaluated');
 like($err, qr/has no tags.*finetune/s, 'and the hint says how to get them');
 ($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-q', "SELECT plot, tags || ARRAY['new'] FROM movies");
 like($err, qr/does not know, ignored: \d: .*new \(\d+\)/, 'tags unknown to the model are told');
-unlike($err, qr/warning: no row/, 'and no more where it knows others');
+unlike($err, qr/warning: (no row|the intervals)/, 'and no more where it knows others');
+($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-q', "$select WHERE id <= 20", '--key=film');
+like($err, qr/warning: the intervals are too narrow: 11 keys are too few/, 'intervals of few films are told to be too narrow');
 ($code, $out, $err) = tool('evaluate', '--model', $output, @where, '-q', "SELECT plot, ARRAY['Horror'] AS tags FROM movies");
 like($err, qr/warning: no row has a tag that the model knows.*spelt/, 'rows with none of its tags are told');
 
