@@ -89,8 +89,8 @@ prediction_set_read(prediction_set *set, mb_error *err)
 			{
 				status = mb_fail(err, MB_INVALID_ARGUMENT, "\"%.120s\" and \"%.120s\" have the same scores",
 								 set->paths[j], set->paths[i]);
-				mb_hint(err, "One run counts once: train each seed, and give each file once.  With --freeze=all the seed moves only "
-							 "the split: with a --validation-query all seeds are the same.");
+				mb_hint(err, "One run counts once: train each seed, and give each file once.  With --freeze=all the seed "
+							 "moves only the split: with a --validation-query all seeds are the same.");
 			}
 	return status;
 }
