@@ -496,7 +496,9 @@ train_shard(void *arg, int phase, shard_work *work, mb_error *err)
 	{
 		text_pass pass;
 		net_batch batch;
-		net_pass how = {task->options.dropout, rng_mix(dropout_key ^ (2 * done)), task->options.freeze};
+		net_pass how = {.dropout = task->options.dropout,
+						.dropout_key = rng_mix(dropout_key ^ (2 * done)),
+						.freeze = task->options.freeze};
 		mb_status status = gather_windows(task, b, rows + done, n - done, windows_key, &pass, err);
 
 		if (status != MB_OK)
@@ -545,7 +547,7 @@ vectors_of_block(void *arg, size_t block, int thread)
 	vector_job *job = arg;
 	finetune_task *task = job->task;
 	pass_buffers *b = &task->threads[thread];
-	const net_pass how = {0, 0, -1};
+	const net_pass how = {.freeze = -1};
 	size_t first = job->blocks[block], n = job->blocks[block + 1] - first, tokens = 0, w;
 	mb_status status = MB_OK;
 	mb_error err = {0};

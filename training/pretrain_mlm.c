@@ -132,13 +132,16 @@ pass(const mlm_task *mlm, const masked_sequences *s, size_t first, size_t n, con
 	int32_t *places = allocate(n * s->T, sizeof(*places)), *labels = allocate(n * s->T, sizeof(*labels));
 	net_batch batch = {s->ids + first * s->T, lengths, n, n * s->T};
 	size_t M = gather_targets(s, first, n, places, labels), i;
+	net_pass at_targets = *how;
 
 	for (i = 0; i < n; i++)
 		lengths[i] = (int32_t) s->T;
-	(void) net_forward(mlm->net, parameters, activations, &batch, how);
-	net_mlm_loss(mlm->net, parameters, gradients, activations, &batch, places, labels, M, scale, loss);
+	at_targets.places = places;
+	at_targets.n_places = M;
+	(void) net_forward(mlm->net, parameters, activations, &batch, &at_targets);
+	net_mlm_loss(mlm->net, parameters, gradients, activations, &batch, NULL, labels, M, scale, loss);
 	if (gradients != NULL)
-		net_backward(mlm->net, parameters, gradients, activations, &batch, how);
+		net_backward(mlm->net, parameters, gradients, activations, &batch, &at_targets);
 	free(lengths);
 	free(places);
 	free(labels);
@@ -160,7 +163,8 @@ compute_shard(void *arg, int phase, shard_work *work, mb_error *err)
 	while (first < end)
 	{
 		size_t n = end - first < mlm->pass ? end - first : mlm->pass;
-		net_pass how = {mlm->dropout, rng_key(mlm->seed, RNG_DROPOUT, work->step, first), -1};
+		net_pass how = {
+			.dropout = mlm->dropout, .dropout_key = rng_key(mlm->seed, RNG_DROPOUT, work->step, first), .freeze = -1};
 		net_loss loss;
 
 		pass(mlm, s, first, n, work->parameters, work->gradients, work->activations, &how, 1.0 / (double) mlm->targets,
@@ -188,7 +192,7 @@ validate_pass(void *arg, size_t job, int thread)
 	const mlm_task *mlm = work->mlm;
 	size_t first = job * mlm->validation_pass;
 	size_t n = mlm->validation.n - first < mlm->validation_pass ? mlm->validation.n - first : mlm->validation_pass;
-	const net_pass how = {0, 0, -1};
+	const net_pass how = {.freeze = -1};
 
 	pass(mlm, &mlm->validation, first, n, work->parameters, NULL, work->activations[thread], &how, 1,
 		 &work->losses[job]);

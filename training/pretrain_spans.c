@@ -254,7 +254,9 @@ compute_shard(void *arg, int phase, shard_work *work, mb_error *err)
 	for (i = 0; i < n; i++)
 	{
 		size_t at = phase == 0 ? i : n - 1 - i;
-		net_pass how = {spans->dropout, rng_key(spans->seed, RNG_DROPOUT, work->step, starts[at]), -1};
+		net_pass how = {.dropout = spans->dropout,
+						.dropout_key = rng_key(spans->seed, RNG_DROPOUT, work->step, starts[at]),
+						.freeze = -1};
 		span_pass pass;
 
 		pass_create(&pass, spans, set, starts[at], starts[at + 1]);
@@ -306,7 +308,7 @@ validate_pass(void *arg, size_t job, int thread)
 	spans_task *spans = work->spans;
 	span_set *set = &spans->validation;
 	size_t first = job * work->per_job, end = first + work->per_job < 2 * set->n ? first + work->per_job : 2 * set->n;
-	const net_pass how = {0, 0, -1};
+	const net_pass how = {.freeze = -1};
 	span_pass pass;
 
 	pass_create(&pass, spans, set, first, end);

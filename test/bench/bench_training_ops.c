@@ -260,14 +260,14 @@ static double
 step(bench *b, uint64_t t)
 {
 	const adamw_options adamw = {.beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-6, .weight_decay = 0.01, .clip = 1.0};
-	net_pass pass = {.dropout = 0.1, .dropout_key = t, .freeze = -1};
+	net_pass pass = {.dropout = 0.1, .dropout_key = t, .freeze = -1, .places = b->places, .n_places = b->M};
 	net_loss loss;
 	double start = now();
 
 	memset(&current, 0, sizeof(current));
 	memset(b->gradients, 0, b->n.n_parameters * sizeof(float));
 	net_forward(&b->n, b->parameters, b->activations, &b->batch, &pass);
-	net_mlm_loss(&b->n, b->parameters, b->gradients, b->activations, &b->batch, b->places, b->labels, b->M,
+	net_mlm_loss(&b->n, b->parameters, b->gradients, b->activations, &b->batch, NULL, b->labels, b->M,
 				 1.0 / (double) b->M, &loss);
 	net_backward(&b->n, b->parameters, b->gradients, b->activations, &b->batch, &pass);
 	TIMED(ADAMW, adamw_step(&b->n, b->parameters, b->m, b->v, b->gradients, t, b->rate, &adamw, 1));

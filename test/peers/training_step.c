@@ -101,12 +101,12 @@ static void
 work(void *arg, size_t job, int thread)
 {
 	shard *s = &((shard *) arg)[job];
-	const net_pass pass = {.freeze = -1};
+	const net_pass pass = {.freeze = -1, .places = s->places, .n_places = s->M};
 
 	(void) thread;
 	memset(s->gradients, 0, s->net->n_parameters * sizeof(real));
 	net_forward(s->net, s->parameters, s->activations, &s->batch, &pass);
-	net_mlm_loss(s->net, s->parameters, s->gradients, s->activations, &s->batch, s->places, s->labels, s->M, s->scale,
+	net_mlm_loss(s->net, s->parameters, s->gradients, s->activations, &s->batch, NULL, s->labels, s->M, s->scale,
 				 &s->loss);
 	net_backward(s->net, s->parameters, s->gradients, s->activations, &s->batch, &pass);
 }

@@ -308,7 +308,8 @@ static void
 a_pass_repeats_to_the_bit(void **state)
 {
 	small *s = small_new(300), *other = small_new(300);
-	const net_pass pass = {.dropout = 0.1, .dropout_key = 77, .freeze = -1}, next = {0.1, 78, -1};
+	const net_pass pass = {.dropout = 0.1, .dropout_key = 77, .freeze = -1};
+	const net_pass next = {.dropout = 0.1, .dropout_key = 78, .freeze = -1};
 	real *first = zeros(s->net.n_parameters);
 	double loss = small_step(s, &pass);
 
@@ -330,7 +331,8 @@ static void
 frozen_layers_do_not_drop(void **state)
 {
 	small *s = small_new(100);
-	const net_pass plain = {.freeze = 3}, dropping = {0.5, 3, 3}, one = {0.5, 3, 2};
+	const net_pass plain = {.freeze = 3}, dropping = {.dropout = 0.5, .dropout_key = 3, .freeze = 3},
+				   one = {.dropout = 0.5, .dropout_key = 3, .freeze = 2};
 	double loss = small_step(s, &plain);
 
 	(void) state;
@@ -376,6 +378,34 @@ many_targets_are_worked_off_in_blocks(void **state)
 	assert_close("gradients", s->gradients, whole, s->net.n_parameters, 1e-5);
 	free(whole);
 	free(dhidden);
+	small_free(s);
+}
+
+/* The last layer's rows that no loss looks at can be left out: the loss and every gradient stay. */
+static void
+rows_that_are_not_asked_for_change_nothing(void **state)
+{
+	small *s = small_new(120);
+	real *full = zeros(s->net.n_parameters);
+
+	(void) state;
+	for (int freeze = -1; freeze <= 3; freeze++)
+	{
+		const net_pass whole = {.freeze = freeze};
+		const net_pass part = {.freeze = freeze, .places = s->places, .n_places = s->M};
+		double loss = small_step(s, &whole);
+		net_loss partial;
+
+		memcpy(full, s->gradients, s->net.n_parameters * sizeof(real));
+		memset(s->gradients, 0, s->net.n_parameters * sizeof(real));
+		net_forward(&s->net, s->parameters, s->activations, &s->text.batch, &part);
+		net_mlm_loss(&s->net, s->parameters, s->gradients, s->activations, &s->text.batch, NULL, s->labels, s->M,
+					 1.0 / (double) s->M, &partial);
+		net_backward(&s->net, s->parameters, s->gradients, s->activations, &s->text.batch, &part);
+		assert_true(fabs(partial.sum - loss) < 1e-6 * loss);
+		assert_close("gradients", s->gradients, full, s->net.n_parameters, 1e-5);
+	}
+	free(full);
 	small_free(s);
 }
 
@@ -674,14 +704,15 @@ flops_are_those_of_the_products(void **state)
 	net n;
 	net_options options = {{100, 8, 2, 2, 32, 64, 2, 1e-12f, MB_GELU}, true, false, 0};
 	mb_error err;
-	double linear = 2 * (4 * 64 + 2 * 8 * 32), attention = 4 * 10 * 8, head = 0.15 * 2 * (64 + 800);
+	double qkv = 6 * 64, rows = 2 * (64 + 2 * 8 * 32), attention = 4 * 10 * 8, head = 0.15 * 2 * (64 + 800);
+	double first = qkv + rows + attention, last = qkv + 0.15 * rows + attention;
 
 	(void) state;
 	assert_int_equal(net_create(&n, &options, &err), MB_OK);
-	assert_float_equal(net_flops_per_token(&n, 10, 0.15, -1), 3 * (2 * (linear + attention) + head), 1e-6);
+	assert_float_equal(net_flops_per_token(&n, 10, 0.15, -1), 3 * (first + last + head), 1e-6);
+	assert_float_equal(net_flops_per_token(&n, 10, 0, -1), 3 * 2 * first, 1e-6);
 	/* The second layer alone: its qkv has no dx, the decoder no dW. */
-	assert_float_equal(net_flops_per_token(&n, 10, 0.15, 1),
-					   4 * (linear + attention) - 2 * 3 * 64 + 3 * head - 0.15 * 2 * 800, 1e-6);
+	assert_float_equal(net_flops_per_token(&n, 10, 0.15, 1), first + 3 * last - qkv + 3 * head - 0.15 * 2 * 800, 1e-6);
 	net_release(&n);
 }
 
@@ -695,6 +726,7 @@ main(void)
 		cmocka_unit_test(a_pass_repeats_to_the_bit),
 		cmocka_unit_test(frozen_layers_do_not_drop),
 		cmocka_unit_test(many_targets_are_worked_off_in_blocks),
+		cmocka_unit_test(rows_that_are_not_asked_for_change_nothing),
 		cmocka_unit_test(no_target_no_gradient),
 		cmocka_unit_test(tensors_tile_the_parameters),
 		cmocka_unit_test(weights_begin_as_documented),

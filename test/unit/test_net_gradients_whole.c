@@ -154,8 +154,8 @@ loss_of(trial *t, real *gradients)
 	{
 		net_loss how_it_went;
 
-		net_mlm_loss(&t->net, t->parameters, gradients, t->activations, &t->batch, t->places, t->labels, t->M, scale,
-					 &how_it_went);
+		net_mlm_loss(&t->net, t->parameters, gradients, t->activations, &t->batch,
+					 t->pass.places != NULL ? NULL : t->places, t->labels, t->M, scale, &how_it_went);
 		assert_int_equal(how_it_went.targets, t->M);
 		loss = scale * how_it_went.sum;
 	}
@@ -255,6 +255,23 @@ tags_by_each_pooling(void **state)
 	}
 }
 
+/* With the last layer's other rows left out; with dropout; and with that layer the first to learn. */
+static void
+masked_language_model_at_its_targets(void **state)
+{
+	(void) state;
+	for (int freeze = -1; freeze <= 1; freeze++)
+	{
+		trial *t = trial_new(MB_GELU, 4);
+
+		t->mlm = true;
+		t->pass = (net_pass){
+			.dropout = 0.3, .dropout_key = 21, .freeze = freeze, .places = t->places, .n_places = t->M};
+		check(t, stride());
+		trial_free(t);
+	}
+}
+
 /* The mask of one key is a constant factor; each place has another. */
 static void
 with_dropout(void **state)
@@ -309,6 +326,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(masked_language_model),
+		cmocka_unit_test(masked_language_model_at_its_targets),
 		cmocka_unit_test(tags_by_each_pooling),
 		cmocka_unit_test(with_dropout),
 		cmocka_unit_test(frozen),

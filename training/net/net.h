@@ -69,6 +69,13 @@ typedef struct net_pass
 	double dropout; /* hidden states: after the embeddings, the attention's and the feed-forward's output; 0: none */
 	uint64_t dropout_key; /* differs from step to step and shard to shard */
 	int freeze; /* embeddings and the first `freeze` layers learn nothing, and have no dropout; -1: all learn */
+	/*
+	 * The rows of the last hidden states that a loss will look at, ascending indexes into [N]; NULL: all.  With them the
+	 * last layer computes no others beyond its attention, and what net_forward returns and net_dhidden takes are these
+	 * rows alone, [n_places,H].  The loss and its gradients stay what they are: the other rows have no part in them.
+	 */
+	const int32_t *places;
+	size_t n_places;
 } net_pass;
 
 /* Activations of one pass, kept for its backward; one per worker. */
@@ -79,7 +86,7 @@ net_activations *net_activations_create(const net *n, size_t max_tokens, size_t 
 void net_activations_destroy(net_activations *a);
 size_t net_activations_bytes(const net *n, size_t max_tokens, size_t max_length);
 
-/* Last hidden states [N,H], owned by a, and gone with net_backward, which wants their place. */
+/* Last hidden states [N,H], or [n_places,H], owned by a, and gone with net_backward, which wants their place. */
 const real *net_forward(const net *n, const real *parameters, net_activations *a, const net_batch *batch,
 						const net_pass *pass);
 
@@ -99,7 +106,8 @@ typedef struct net_loss
 } net_loss;
 
 /*
- * The masked-LM head at M places (index into [N], ascending) with these labels, and softmax cross entropy times scale.
+ * The masked-LM head at M places (ascending indexes into the rows that net_forward gave; NULL: the first M) with these
+ * labels, and softmax cross entropy times scale.
  * With gradients: adds to them and overwrites net_dhidden; without, only the loss.  Large M is worked off in blocks.
  */
 void net_mlm_loss(const net *n, const real *parameters, real *gradients, net_activations *a, const net_batch *batch,
@@ -118,7 +126,7 @@ void net_classify_backward(const net *n, const real *parameters, real *gradients
 
 /*
  * Multiplications and additions in the matrix products of a forward and backward pass, for plans and rates: of T-token
- * sequences, per token; mlm_share of the tokens are targets.
+ * sequences, per token; mlm_share of the tokens are targets, and with any the last layer computes them alone.
  */
 double net_flops_per_token(const net *n, size_t T, double mlm_share, int freeze);
 

@@ -43,6 +43,7 @@ struct net_activations
 	real *square;                /* [max length ^ 2] attention_backward's scratch */
 	real *head_mean, *head_rstd; /* [NET_MLM_ROWS] */
 	real *logits;                /* [net_mlm_rows,V]; NULL without the head */
+	size_t n_hidden;             /* rows of hidden and dhidden: N, or those that the last forward's pass named */
 	bool embeddings_learn;       /* as the last forward's pass said */
 };
 

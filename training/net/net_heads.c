@@ -21,9 +21,16 @@ typedef struct mlm_block
 	real *d; /* [M,H] gradient of y, f, t, and x in turn */
 } mlm_block;
 
+/* The row of target i among the last hidden states. */
+static size_t
+place_of(const int32_t *places, size_t i)
+{
+	return places == NULL ? i : (size_t) places[i];
+}
+
 static void
 mlm_backward(const net *n, const real *parameters, real *gradients, net_activations *a, const mlm_block *b,
-			 const int32_t *places, size_t M)
+			 const int32_t *places, size_t first, size_t M)
 {
 	net_layout at = net_layout_of(n);
 	const real *p = parameters;
@@ -40,7 +47,7 @@ mlm_backward(const net *n, const real *parameters, real *gradients, net_activati
 					false);
 	for (size_t i = 0; i < M; i++)
 		for (size_t j = 0; j < H; j++)
-			a->dhidden[(size_t) places[i] * H + j] += b->f[i * H + j];
+			a->dhidden[place_of(places, first + i) * H + j] += b->f[i * H + j];
 }
 
 void
@@ -52,10 +59,10 @@ net_mlm_loss(const net *n, const real *parameters, real *gradients, net_activati
 	size_t H = (size_t) n->options.config.hidden_size, V = (size_t) n->options.config.vocab_size;
 	size_t rows = net_mlm_rows(n);
 
-	assert(M <= batch->N);
+	assert(a->n_hidden <= batch->N && M <= a->n_hidden);
 	*loss = (net_loss){0.0, M, 0};
 	if (gradients != NULL)
-		memset(a->dhidden, 0, batch->N * H * sizeof(real));
+		memset(a->dhidden, 0, a->n_hidden * H * sizeof(real));
 	for (size_t first = 0; first < M; first += rows)
 	{
 		size_t m = M - first < rows ? M - first : rows;
@@ -63,7 +70,7 @@ net_mlm_loss(const net *n, const real *parameters, real *gradients, net_activati
 		size_t correct = 0;
 
 		for (size_t i = 0; i < m; i++)
-			memcpy(b.x + i * H, a->hidden + (size_t) places[first + i] * H, H * sizeof(real));
+			memcpy(b.x + i * H, a->hidden + place_of(places, first + i) * H, H * sizeof(real));
 		linear_forward(b.t, b.x, p + at.transform_weight, p + at.transform_bias, m, H, H);
 		activation_forward(b.f, b.t, m * H, n->options.config.hidden_act);
 		layer_norm_forward(b.y, a->head_mean, a->head_rstd, b.f, NULL, p + at.transform_norm_weight,
@@ -72,7 +79,7 @@ net_mlm_loss(const net *n, const real *parameters, real *gradients, net_activati
 		loss->sum += cross_entropy(a->logits, labels + first, m, V, scale, gradients != NULL, &correct);
 		loss->correct += correct;
 		if (gradients != NULL)
-			mlm_backward(n, parameters, gradients, a, &b, places + first, m);
+			mlm_backward(n, parameters, gradients, a, &b, places, first, m);
 	}
 }
 
@@ -85,6 +92,7 @@ net_pool(const net *n, const real *parameters, net_activations *a, const net_bat
 	net_layout at = net_layout_of(n);
 	size_t H = (size_t) n->options.config.hidden_size, B = batch->B;
 
+	assert(a->n_hidden == batch->N);
 	if (mode != MB_POOL_POOLER)
 	{
 		pool_forward(pooled, a->hidden, batch->lengths, B, H, mode);
@@ -147,14 +155,17 @@ net_flops_per_token(const net *n, size_t T, double mlm_share, int freeze)
 {
 	const mb_config *c = &n->options.config;
 	double H = c->hidden_size, F = c->intermediate_size, V = c->vocab_size, L = n->options.num_labels;
-	double linear = 2.0 * (4.0 * H * H + 2.0 * H * F), attention = 4.0 * (double) T * H, qkv = 6.0 * H * H;
+	double qkv = 6.0 * H * H, rows = 2.0 * (H * H + 2.0 * H * F), attention = 4.0 * (double) T * H;
 	double flops = 0.0;
 
 	for (int layer = 0; layer < c->num_hidden_layers; layer++)
 	{
-		flops += linear + attention;
+		bool partial = n->options.mlm_head && mlm_share > 0 && layer + 1 == c->num_hidden_layers;
+		double forward = qkv + attention + (partial ? mlm_share : 1.0) * rows;
+
+		flops += forward;
 		if (layer >= freeze)
-			flops += 2.0 * (linear + attention);
+			flops += 2.0 * forward;
 		if (layer == freeze)
 			flops -= qkv;
 	}

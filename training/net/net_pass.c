@@ -32,6 +32,8 @@ start(const net *n, const real *parameters, net_activations *a, const net_batch 
 	assert(batch->N <= a->max_tokens);
 	for (size_t b = 0; b < batch->B; b++)
 		assert(batch->lengths[b] >= 1 && (size_t) batch->lengths[b] <= a->max_length);
+	for (size_t i = 0; pass->places != NULL && i < pass->n_places; i++)
+		assert((size_t) pass->places[i] < batch->N && (i == 0 || pass->places[i] > pass->places[i - 1]));
 	w.H = (size_t) c->hidden_size;
 	w.A = (size_t) c->num_attention_heads;
 	w.F = (size_t) c->intermediate_size;
@@ -93,17 +95,56 @@ rows_of_block(const walk *w, size_t first)
 	return w->N - first < NET_INNER_ROWS ? w->N - first : NET_INNER_ROWS;
 }
 
-/* x [N,H], in place, with y as scratch */
+/* Whether of this layer's value only the rows at the pass's places are wanted. */
+static bool
+is_partial(const walk *w, size_t layer)
+{
+	return w->pass->places != NULL && layer + 1 == (size_t) w->n->options.config.num_hidden_layers;
+}
+
+/* The walk through what a layer does with each row by itself. */
+static walk
+walk_rows(const walk *w, size_t layer)
+{
+	walk rows = *w;
+
+	if (is_partial(w, layer))
+		rows.N = w->pass->n_places;
+	return rows;
+}
+
+/* x [N,H]: the rows at the places move to its start. They ascend, so that none is overwritten before it is read. */
 static void
-layer_forward(const walk *w, size_t layer, real *x, real *y)
+gather(const walk *w, real *x)
+{
+	for (size_t i = 0; i < w->pass->n_places; i++)
+		memmove(x + i * w->H, x + (size_t) w->pass->places[i] * w->H, w->H * sizeof(real));
+}
+
+/* The reverse: rows that are at no place become 0. */
+static void
+scatter(const walk *w, real *x)
+{
+	size_t left = w->pass->n_places;
+
+	for (size_t row = w->N; row-- > 0;)
+	{
+		if (left > 0 && (size_t) w->pass->places[left - 1] == row)
+			memmove(x + row * w->H, x + --left * w->H, w->H * sizeof(real));
+		else
+			memset(x + row * w->H, 0, w->H * sizeof(real));
+	}
+}
+
+/* From the attention's context to the layer's value: x [N,H], in place, with y as scratch. */
+static void
+rows_forward(const walk *w, size_t layer, real *x, real *y)
 {
 	net_layer_layout at = net_layer_layout_of(w->n, layer);
 	layer_activations *l = &w->a->layers[layer];
 	const real *p = w->parameters;
 	size_t N = w->N, H = w->H, F = w->F;
 
-	linear_forward(l->qkv, x, p + at.qkv_weight, p + at.qkv_bias, N, H, 3 * H);
-	attention_forward(l->context, l->probs, l->qkv, w->batch->lengths, w->batch->B, w->A, H);
 	linear_forward(l->sum1, l->context, p + at.projection_weight, p + at.projection_bias, N, H, H);
 	drop(w, l->sum1, (int) layer, 0);
 	attention_value(w, y, layer, x);
@@ -121,6 +162,24 @@ layer_forward(const walk *w, size_t layer, real *x, real *y)
 	layer_value(w, x, layer, y);
 }
 
+/* x [N,H], in place, with y as scratch */
+static void
+layer_forward(const walk *w, size_t layer, real *x, real *y)
+{
+	net_layer_layout at = net_layer_layout_of(w->n, layer);
+	layer_activations *l = &w->a->layers[layer];
+	walk rows = walk_rows(w, layer);
+
+	linear_forward(l->qkv, x, w->parameters + at.qkv_weight, w->parameters + at.qkv_bias, w->N, w->H, 3 * w->H);
+	attention_forward(l->context, l->probs, l->qkv, w->batch->lengths, w->batch->B, w->A, w->H);
+	if (is_partial(w, layer))
+	{
+		gather(w, l->context);
+		gather(w, x);
+	}
+	rows_forward(&rows, layer, x, y);
+}
+
 const real *
 net_forward(const net *n, const real *parameters, net_activations *a, const net_batch *batch, const net_pass *pass)
 {
@@ -132,14 +191,21 @@ net_forward(const net *n, const real *parameters, net_activations *a, const net_
 	embeddings_value(&w, a->hidden);
 	for (size_t layer = 0; layer < (size_t) n->options.config.num_hidden_layers; layer++)
 		layer_forward(&w, layer, a->hidden, a->y);
+	a->n_hidden = batch->N;
+	if (pass->places != NULL)
+	{
+		a->n_hidden = pass->n_places;
+		if (n->options.config.num_hidden_layers == 0)
+			gather(&w, a->hidden);
+	}
 	return a->hidden;
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
-/* d [N,H], gradient of the layer's value; becomes that of its input, which is wanted unless nothing below learns. */
+/* d [N,H], gradient of the layer's value; becomes that of its input past the attention; dcontext [N,H] the context's. */
 static void
-layer_backward(const walk *w, real *gradients, size_t layer, real *d, bool dx_wanted)
+rows_backward(const walk *w, real *gradients, size_t layer, real *d, real *dcontext)
 {
 	net_layer_layout at = net_layer_layout_of(w->n, layer);
 	net_activations *a = w->a;
@@ -147,9 +213,7 @@ layer_backward(const walk *w, real *gradients, size_t layer, real *d, bool dx_wa
 	const real *p = w->parameters;
 	real *g = gradients;
 	size_t N = w->N, H = w->H, F = w->F;
-	real *x = a->y, *y = a->y;  /* one after the other */
-	real *dcontext = a->hidden; /* nobody asks for the last hidden states any more */
-	real *e = a->e;
+	real *y = a->y, *e = a->e;
 
 	/* The feed-forward half: d by its sum, e by its input. */
 	layer_norm_backward(d, g + at.norm2_weight, g + at.norm2_bias, d, l->sum2, l->mean2, l->rstd2, p + at.norm2_weight,
@@ -177,13 +241,32 @@ layer_backward(const walk *w, real *gradients, size_t layer, real *d, bool dx_wa
 	drop(w, e, (int) layer, 0);
 	linear_backward(dcontext, g + at.projection_weight, g + at.projection_bias, e, l->context, p + at.projection_weight,
 					N, H, H, false);
-	attention_backward(a->wide, dcontext, l->probs, l->qkv, w->batch->lengths, w->batch->B, w->A, H, a->square);
+}
+
+/* d [N,H], gradient of the layer's value; becomes that of its input, which is wanted unless nothing below learns. */
+static void
+layer_backward(const walk *w, real *gradients, size_t layer, real *d, bool dx_wanted)
+{
+	net_layer_layout at = net_layer_layout_of(w->n, layer);
+	net_activations *a = w->a;
+	layer_activations *l = &a->layers[layer];
+	walk rows = walk_rows(w, layer);
+	real *x = a->y;
+	real *dcontext = a->hidden; /* nobody asks for the last hidden states any more */
+
+	rows_backward(&rows, gradients, layer, d, dcontext);
+	if (is_partial(w, layer))
+	{
+		scatter(w, d);
+		scatter(w, dcontext);
+	}
+	attention_backward(a->wide, dcontext, l->probs, l->qkv, w->batch->lengths, w->batch->B, w->A, w->H, a->square);
 	if (layer > 0)
 		layer_value(w, x, layer - 1, NULL);
 	else
 		embeddings_value(w, x);
-	linear_backward(dx_wanted ? d : NULL, g + at.qkv_weight, g + at.qkv_bias, a->wide, x, p + at.qkv_weight, N, H,
-					3 * H, true);
+	linear_backward(dx_wanted ? d : NULL, gradients + at.qkv_weight, gradients + at.qkv_bias, a->wide, x,
+					w->parameters + at.qkv_weight, w->N, w->H, 3 * w->H, true);
 }
 
 void
@@ -193,6 +276,8 @@ net_backward(const net *n, const real *parameters, real *gradients, net_activati
 	walk w = start(n, parameters, a, batch, pass);
 	real *d = a->dhidden;
 
+	if (pass->places != NULL && n->options.config.num_hidden_layers == 0)
+		scatter(&w, d);
 	for (int layer = n->options.config.num_hidden_layers - 1; layer >= 0 && learns(&w, layer); layer--)
 		layer_backward(&w, gradients, (size_t) layer, d, learns(&w, layer - 1));
 	if (!learns(&w, -1))
