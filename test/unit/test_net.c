@@ -413,6 +413,7 @@ static void
 no_target_no_gradient(void **state)
 {
 	small *s = small_new(10);
+	const net_pass none = {.freeze = -1, .places = s->places, .n_places = 0};
 	net_loss loss;
 
 	(void) state;
@@ -420,6 +421,10 @@ no_target_no_gradient(void **state)
 	net_mlm_loss(&s->net, s->parameters, s->gradients, s->activations, &s->text.batch, NULL, NULL, 0, 1.0, &loss);
 	net_backward(&s->net, s->parameters, s->gradients, s->activations, &s->text.batch, &everything_learns);
 	assert_true(loss.sum == 0.0 && loss.targets == 0 && loss.correct == 0);
+	/* Nor with the last layer's other rows, which are all of them, left out. */
+	net_forward(&s->net, s->parameters, s->activations, &s->text.batch, &none);
+	net_mlm_loss(&s->net, s->parameters, s->gradients, s->activations, &s->text.batch, NULL, NULL, 0, 1.0, &loss);
+	net_backward(&s->net, s->parameters, s->gradients, s->activations, &s->text.batch, &none);
 	for (size_t i = 0; i < s->net.n_parameters; i++)
 		assert_true(s->gradients[i] == 0.0f);
 	small_free(s);
