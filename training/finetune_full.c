@@ -78,11 +78,12 @@ train(full_run *run, const char *server, mb_error *err)
 	json_decref(identity);
 	status = resume ? full_check_manifest(run, err) : full_write_manifest(run, server, err);
 	if (status == MB_OK)
-		status = full_fit_probe(run, err);
+		status = full_use_frozen_vectors(run, err);
 	if (status == MB_OK && run->options->teacher_path != NULL)
 		status = full_ask_teacher(run, err);
 	if (status != MB_OK)
 		return status;
+	full_weigh_positives(run);
 	full_start_classifier(run);
 	prepare(run);
 	if (!resume || !run_folder_has(run->options->folder, RUN_CHECKPOINT))

@@ -146,6 +146,8 @@ full_training_card(const full_run *run, const fit_result *fit)
 		card, "thresholds",
 		json_string("best F1 per tag on the validation part, shrunk to the best global one by n/(n+20)"));
 	json_object_set_new(card, "global_threshold", json_rounded(fit->global_threshold, 6));
+	if (run->options->start_from_prior)
+		return card;
 	probe = json_pack("{s:f, s:o}", "l2", run->probe.trials[run->probe.chosen].l2, "validation",
 					  metrics_json(&run->probe_validation, run->data.labels.names, false));
 	if (run->n_part[PART_TEST] > 0)
@@ -154,22 +156,27 @@ full_training_card(const full_run *run, const fit_result *fit)
 	return card;
 }
 
+static void
+print_summary_line(const char *what, const metrics *m)
+{
+	printf("  %-19s %8.4f  %8.4f  %8.4f  %8.4f  %6.4f\n", what, m->macro_ap, m->micro_ap, m->calibrated.micro_f1,
+		   m->calibrated.macro_f1, m->ece);
+}
+
 void
 full_print_summary(const full_run *run, const metrics *validation, const metrics *test)
 {
+	bool probe = !run->options->start_from_prior;
+
 	printf("\n                      macro AP  micro AP  micro F1  macro F1     ECE\n");
-	printf("  validation, probe   %8.4f  %8.4f  %8.4f  %8.4f  %6.4f\n", run->probe_validation.macro_ap,
-		   run->probe_validation.micro_ap, run->probe_validation.calibrated.micro_f1,
-		   run->probe_validation.calibrated.macro_f1, run->probe_validation.ece);
-	printf("  validation, trained %8.4f  %8.4f  %8.4f  %8.4f  %6.4f\n", validation->macro_ap, validation->micro_ap,
-		   validation->calibrated.micro_f1, validation->calibrated.macro_f1, validation->ece);
+	if (probe)
+		print_summary_line("validation, probe", &run->probe_validation);
+	print_summary_line("validation, trained", validation);
 	if (test == NULL)
 		return;
-	printf("  test, probe         %8.4f  %8.4f  %8.4f  %8.4f  %6.4f\n", run->probe_test.macro_ap,
-		   run->probe_test.micro_ap, run->probe_test.calibrated.micro_f1, run->probe_test.calibrated.macro_f1,
-		   run->probe_test.ece);
-	printf("  test, trained       %8.4f  %8.4f  %8.4f  %8.4f  %6.4f\n", test->macro_ap, test->micro_ap,
-		   test->calibrated.micro_f1, test->calibrated.macro_f1, test->ece);
+	if (probe)
+		print_summary_line("test, probe", &run->probe_test);
+	print_summary_line("test, trained", test);
 }
 
 /* The last line of the run's metrics, and its page: of the test part where there is one. */

@@ -1,4 +1,4 @@
-/* finetune_start.c - from rows to a network with a head that knows what the frozen vectors tell. */
+/* finetune_start.c - from rows to a network with a head: what the frozen vectors tell, or how frequent each tag is. */
 #include "finetune_run.h"
 
 #include <stdlib.h>
@@ -184,41 +184,19 @@ probe_progress(void *arg, int done, int total)
 	progress_update(arg, (uint64_t) done);
 }
 
-/* The head on the frozen vectors: measured, and where the classifier starts. */
-mb_status
-full_fit_probe(full_run *run, mb_error *err)
+/* The head on these vectors [n in view][H]: measured, and where the classifier starts. */
+static mb_status
+fit_probe(full_run *run, const tagged_rows *view, const float *features, mb_error *err)
 {
-	size_t H = (size_t) run->base.model->config.hidden_size, L = (size_t) run->data.labels.n, i;
-	char *cache = run->request->cache_path != NULL ? copy_string(run->request->cache_path)
-												   : run_folder_file(run->options->folder, VECTORS_CACHE);
-	const features_options how = {cache, run->request->n_threads, run->request->silent};
+	size_t H = (size_t) run->base.model->config.hidden_size, L = (size_t) run->data.labels.n;
 	fit_options fitting = run->request->fit;
-	bool keep = run->options->keep_similarity > 0;
-	tagged_rows view = full_some_rows(run, keep ? run->n_part[PART_TRAINING] : PROBE_ROWS);
-	float *features = NULL;
-	features_stats stats;
 	fit_rows parts[N_PARTS];
 	progress bar;
 	int p;
-	mb_status status = features_compute(run->from, &view, &how, &features, &stats, err);
+	mb_status status;
 
-	free(cache);
-	if (status != MB_OK)
-	{
-		free(view.rows);
-		return status;
-	}
 	for (p = 0; p < N_PARTS; p++)
-		labels_gather(&parts[p], &view, &run->data.labels, features, H, (row_part) p, false);
-	free(view.rows);
-	if (keep)
-	{
-		run->original = features;
-		for (i = 0; i < run->data.rows.n; i++)
-			mb_normalize(features + i * H, H);
-	}
-	else
-		free(features);
+		labels_gather(&parts[p], view, &run->data.labels, features, H, (row_part) p, false);
 	/* Both ways of weighing take twice the time; a start need not be the best head. */
 	if (fitting.imbalance == IMBALANCE_AUTO)
 		fitting.imbalance = IMBALANCE_NONE;
@@ -236,17 +214,60 @@ full_fit_probe(full_run *run, mb_error *err)
 		report_note("Linear probe on the frozen vectors: macro AP %.4f, micro F1 %.4f on the validation part",
 					run->probe_validation.macro_ap, run->probe_validation.calibrated.micro_f1);
 	}
-	/* Positives weigh as in the head's own fit. */
-	if (status == MB_OK && run->request->fit.imbalance == IMBALANCE_POS_WEIGHT)
-	{
-		run->positive_weight = allocate(L, sizeof(float));
-		for (i = 0; i < L; i++)
-			run->positive_weight[i] =
-				(float) fit_positive_weight(run->data.labels.support[i], run->data.labels.known[i]);
-	}
 	for (p = 0; p < N_PARTS; p++)
 		fit_rows_release(&parts[p]);
 	return status;
+}
+
+/*
+ * What the frozen vectors are wanted for, before anything moves: the probe, and the embeddings to hold on to.  Where neither is,
+ * no text is embedded, which for a large table saves many minutes.
+ */
+mb_status
+full_use_frozen_vectors(full_run *run, mb_error *err)
+{
+	size_t H = (size_t) run->base.model->config.hidden_size, i;
+	bool keep = run->options->keep_similarity > 0, probe = !run->options->start_from_prior;
+	features_options how = {NULL, run->request->n_threads, run->request->silent};
+	features_stats stats;
+	tagged_rows view;
+	float *features = NULL;
+	char *cache;
+	mb_status status;
+
+	if (!keep && !probe)
+		return MB_OK;
+	cache = run->request->cache_path != NULL ? copy_string(run->request->cache_path)
+											 : run_folder_file(run->options->folder, VECTORS_CACHE);
+	how.cache_path = cache;
+	view = full_some_rows(run, keep ? run->n_part[PART_TRAINING] : PROBE_ROWS);
+	status = features_compute(run->from, &view, &how, &features, &stats, err);
+	free(cache);
+	if (status == MB_OK && probe)
+		status = fit_probe(run, &view, features, err);
+	free(view.rows);
+	if (status == MB_OK && keep)
+	{
+		run->original = features;
+		for (i = 0; i < run->data.rows.n; i++)
+			mb_normalize(features + i * H, H);
+	}
+	else
+		free(features);
+	return status;
+}
+
+/* Positives weigh as in the head's own fit. */
+void
+full_weigh_positives(full_run *run)
+{
+	size_t L = (size_t) run->data.labels.n, i;
+
+	if (run->request->fit.imbalance != IMBALANCE_POS_WEIGHT)
+		return;
+	run->positive_weight = allocate(L, sizeof(float));
+	for (i = 0; i < L; i++)
+		run->positive_weight[i] = (float) fit_positive_weight(run->data.labels.support[i], run->data.labels.known[i]);
 }
 
 mb_status

@@ -5,7 +5,7 @@
 #
 # Every arm reads equally many words for equally many steps of equal size, with the same network and seed; only the text
 # differs.  Each model is then taught the genres of the same films, and asked about fold 2.  What is done stays in FOLDER: run
-# it again after an interruption, and it goes on.  Results are lines of FOLDER/results.jsonl; summary.sql makes tables of them.
+# it again after an interruption, and it goes on.  Results are lines of FOLDER/results.jsonl; summary.sql and plot.sql show them.
 #
 #   WORDS=4000000     words that an arm reads            STEPS=1200     steps, of 4,096 tokens
 #   CONFIG=2,128,2    layers, hidden size, heads         SEEDS=6        for the main arms; the others take SIDE_SEEDS=3
