@@ -5,9 +5,10 @@
 -- ..."), moods ("amused", "awestruck"), and keywords that repeat a genre ("musical", "war").
 --
 -- scope: the tags whose absence means something in this row.  Keywords are unknown, not absent, where a source has none or only
--- the first few; a source that never gives a genre does not deny it.
+-- the first few.  A genre that a row lacks is absent, as every measure on these rows takes it.
 
-DROP TABLE IF EXISTS ship_keyword CASCADE;
+DROP VIEW IF EXISTS ship_labelled;
+DROP TABLE IF EXISTS ship_keyword;
 CREATE TABLE ship_keyword (keyword text PRIMARY KEY, tag text NOT NULL);
 INSERT INTO ship_keyword SELECT k, k FROM unnest(ARRAY[
 	'murder', 'revenge', 'dystopia', 'superhero', 'friendship', 'love', 'high school', 'serial killer', 'magic', 'martial arts',
@@ -34,17 +35,14 @@ INSERT INTO ship_keyword VALUES
 	('prison escape', 'prison'), ('prisoner', 'prison'), ('vigilante', 'revenge'), ('post-apocalyptic future', 'dystopia'),
 	('reporter', 'journalist'), ('attorney', 'lawyer'), ('serial murderer', 'serial killer');
 
--- Genres that a source names in at least 20 of its training rows.
-CREATE MATERIALIZED VIEW ship_scope AS
-SELECT source, array_agg(genre ORDER BY genre) AS genres
-  FROM (SELECT source, genre FROM study_labelled, unnest(genres) AS genre WHERE fold > 2
-         GROUP BY source, genre HAVING count(*) >= 20) AS named
- GROUP BY source;
-
 CREATE VIEW ship_labelled AS
-SELECT l.id, l.film, l.fold, l.source, l.text,
+SELECT l.id, l.film, l.fold, l.source, l.text, l.genres,
        l.genres || ARRAY(SELECT DISTINCT tag FROM unnest(l.keywords) AS k (keyword) JOIN ship_keyword USING (keyword) ORDER BY tag) AS tags,
-       s.genres || l.genres || CASE WHEN l.keywords IS NOT NULL AND NOT l.keywords_truncated
+       g.genres || CASE WHEN l.keywords IS NOT NULL AND NOT l.keywords_truncated
             THEN ARRAY(SELECT DISTINCT tag FROM ship_keyword ORDER BY tag) ELSE '{}' END AS scope
-  FROM study_labelled AS l JOIN ship_scope AS s USING (source)
- WHERE l.genres <> '{}';
+  FROM study_labelled AS l, (SELECT array_agg(DISTINCT genre ORDER BY genre) AS genres FROM study_labelled, unnest(genres) AS genre) AS g
+ WHERE l.genres <> '{}'
+UNION ALL
+-- Film articles, whose first sentence told the genres: of films in folds 3 to 9.
+SELECT 'article ' || a.number, a.film, a.fold, 'article', a.text, a.genres, a.genres, g.genres
+  FROM study_article AS a, (SELECT array_agg(DISTINCT genre ORDER BY genre) AS genres FROM study_labelled, unnest(genres) AS genre) AS g;

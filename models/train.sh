@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# train.sh - trains models/moviebert.safetensors from nothing but texts and tags.
+#
+#   models/train.sh FOLDER         in a database (PGDATABASE and its like) that training/study/load.sh has filled
+#
+# Every stage leaves a file in FOLDER and is skipped where it is there, and an interrupted one goes on: run it again.  README.md
+# beside it says what went in and what came out.   MOVIEBERT_TOOL=FILE (./moviebert)
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+tool=${MOVIEBERT_TOOL:-$here/../moviebert}
+[[ $# -eq 1 ]] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+mkdir -p "$1"
+cd "$1"
+tool=$(realpath "$tool")
+# Of all computing; another number of shards gives other digits, of threads the same.
+common=(--seed 1 --shards 2)
+
+say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
+
+# stage NAME COMMAND... : moviebert COMMAND, into NAME.safetensors
+stage() {
+	local name=$1
+	shift
+	[[ -e $name.safetensors ]] && return
+	say "$name"
+	local go_on=()
+	if [[ -d $name.run ]]; then go_on=(--resume); fi
+	"$tool" "$@" "${common[@]}" --run "$name.run" "${go_on[@]}" -o "$name.safetensors" --quiet >"$name.log"
+}
+
+if [[ ! -e rows ]]; then
+	say rows
+	psql -X -q -v ON_ERROR_STOP=1 -f "$here/texts.sql" -f "$here/tags.sql"
+	touch rows
+fi
+if [[ ! -e vocab.txt ]]; then
+	say vocabulary
+	"$tool" vocab --query "SELECT text FROM ship_movies UNION ALL SELECT text FROM ship_general WHERE key % 3 = 0" --size 12288 \
+		-o vocab.txt --quiet >vocab.log
+fi
+
+# Random weights: a step at a rate of nothing.
+stage random pretrain --query "SELECT key::text, text FROM ship_general LIMIT 3000" --key key --text text --vocab vocab.txt \
+	--config 1,256,4 --max-positions 256 --steps 1 --rate 1e-12 --batch-tokens 4096
+
+# around PARITY FROM : which words stand around a piece; each time all pieces on films and half of the others
+around() {
+	stage "around-$1" finetune --from "$2.safetensors" --query "SELECT key, text, tags FROM ship_around WHERE part = 'movies' OR place % 2 $3 0" \
+		--key key --text text --tags tags --validation 0.005 --freeze none --start prior --max-tags 5000 --length 96 --windows 1 \
+		--epochs 1 --validate-every 1 --batch 64 --rate "$4" --head-rate 3 --dropout 0
+}
+around 1 random = 2e-3
+around 2 around-1 '<>' 1.5e-3
