@@ -7,7 +7,7 @@
 # differs.  Each model is then taught the genres of the same films, and asked about fold 2.  What is done stays in FOLDER: run
 # it again after an interruption, and it goes on.  Results are lines of FOLDER/results.jsonl; summary.sql and plot.sql show them.
 #
-#   WORDS=4000000     words that an arm reads            STEPS=1200     steps, of 4,096 tokens
+#   WORDS=2000000     words that an arm reads            STEPS=2500     steps, of 1,024 tokens
 #   CONFIG=2,128,2    layers, hidden size, heads         SEEDS=6        for the main arms; the others take SIDE_SEEDS=3
 #   MOVIEBERT_TOOL=FILE (./moviebert)    MOVIEBERT_CHECKPOINT=FOLDER   a public encoder, for the stage ceiling
 #
@@ -20,7 +20,7 @@ mkdir -p "$1"
 cd "$1"
 shift
 stages=${*:-vocabularies main arms freezing labels crossed ceiling}
-WORDS=${WORDS:-4000000} STEPS=${STEPS:-1200} CONFIG=${CONFIG:-2,128,2} SEEDS=${SEEDS:-6} SIDE_SEEDS=${SIDE_SEEDS:-3}
+WORDS=${WORDS:-2000000} STEPS=${STEPS:-2500} CONFIG=${CONFIG:-2,128,2} SEEDS=${SEEDS:-6} SIDE_SEEDS=${SIDE_SEEDS:-3}
 half=$((STEPS / 2))
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
 
@@ -41,24 +41,28 @@ go_on() { if [[ -d $1 ]]; then echo --resume; fi; }
 pretrain() {
 	local out=$1.safetensors source
 	[[ -e $out ]] && return
-	if [[ -n ${6:-} ]]; then source=(--from "$6" --rate 1e-3); else source=(--vocab "vocab-$3.txt" --config "$CONFIG"); fi
+	if [[ -n ${6:-} ]]; then
+		source=(--from "$6" --rate 1e-3)
+	else
+		source=(--vocab "vocab-$3.txt" --config "$CONFIG" --max-positions 128 --rate 2e-3)
+	fi
 	say "pretrain $1"
-	"$tool" pretrain --query "SELECT key, text FROM study_arm_$2" --key key "${source[@]}" --length 128 --batch-tokens 4096 \
-		--steps "$5" --seed "$4" --shards 2 --run "$1.run" $(go_on "$1.run") -o "$out" --quiet >"$1.log"
+	"$tool" pretrain --query "SELECT key, text FROM study_arm_$2" --key key "${source[@]}" --length 64 --batch-tokens 1024 --steps "$5" \
+		--seed "$4" --shards 2 --run "$1.run" $(go_on "$1.run") -o "$out" --quiet >"$1.log"
 }
 
 # untrained NAME VOCABULARY SEED : the same network, after a single step at a rate of nearly nothing
 untrained() {
 	[[ -e $1.safetensors ]] || "$tool" pretrain --query "SELECT key, text FROM study_arm_general LIMIT 200" --key key \
-		--vocab "vocab-$2.txt" --config "$CONFIG" --length 128 --batch-tokens 4096 --steps 1 --rate 1e-12 --seed "$3" --shards 2 \
-		--run "$1.run" $(go_on "$1.run") -o "$1.safetensors" --quiet >"$1.log"
+		--vocab "vocab-$2.txt" --config "$CONFIG" --length 64 --max-positions 128 --batch-tokens 1024 --steps 1 --rate 1e-12 \
+		--seed "$3" --shards 2 --run "$1.run" $(go_on "$1.run") -o "$1.safetensors" --quiet >"$1.log"
 }
 
 rows="SELECT text, genres, film FROM study_labelled WHERE genres <> '{}' AND"
 
 # tags NAME ENCODER SEED FREEZE LABELS : teaches, asks, and keeps a line of results
 tags() {
-	local name=$1 seed=$3 some="fold > 2" valid="fold = 1" epochs=3
+	local name=$1 seed=$3 some="fold > 2" valid="fold = 1" epochs=2
 	[[ -e $name.pred ]] && return
 	if [[ $5 != all ]]; then
 		some="id IN (SELECT id FROM study_labelled WHERE genres <> '{}' AND fold > 2 ORDER BY md5(id || '$seed') LIMIT $5)"
@@ -68,7 +72,8 @@ tags() {
 	say "tags $name"
 	local training=()
 	if [[ $4 != all ]]; then
-		training=(--epochs "$epochs" --validate-every 1 --rate 3e-4 --length 128 --windows 1 --shards 2 --run "$name.run" $(go_on "$name.run"))
+		training=(--epochs "$epochs" --validate-every 1 --rate 3e-4 --length 64 --windows 2 --shards 2 --run "$name.run"
+			$(go_on "$name.run"))
 	fi
 	"$tool" finetune --from "$2" --freeze "$4" "${training[@]}" --key film --query "$rows $some" \
 		--validation-query "$rows $valid" --min-support 1 --seed "$seed" -o "$name.safetensors" --json --quiet >"$name.json"
