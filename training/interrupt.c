@@ -6,18 +6,27 @@
 #include "interrupt.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
 static volatile sig_atomic_t requested;
 static PGcancel *volatile active_cancel;
+static pthread_t main_thread;
 
+/* A signal for the process may come to any thread, such as OpenBLAS's; the main one alone says when it is to be held off. */
 static void
 handle(int signal_number)
 {
 	int saved_errno = errno;
 	PGcancel *cancel = active_cancel;
 
+	if (!pthread_equal(pthread_self(), main_thread))
+	{
+		pthread_kill(main_thread, signal_number);
+		errno = saved_errno;
+		return;
+	}
 	if (requested)
 	{
 		signal(signal_number, SIG_DFL);
@@ -38,6 +47,7 @@ interrupt_install(void)
 {
 	struct sigaction action;
 
+	main_thread = pthread_self();
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = handle;
 	sigemptyset(&action.sa_mask);
