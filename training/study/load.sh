@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# load.sh - puts the study's data into a database: the one that PGDATABASE and its like name.  Takes a few minutes.
+# load.sh - puts the study's data into a database: the one that PGDATABASE and its like name.  Takes about 20 minutes.
 #
 #   training/study/load.sh [FOLDER]     where the files are (../shared/data)
 #
@@ -18,5 +18,5 @@ for part in movies general; do
 	sql -c "ALTER TABLE study_line ALTER part SET DEFAULT '$part'; ALTER SEQUENCE study_line_number_seq RESTART"
 	zstd -dc --long=27 "$data/corpus_$part.txt.zst" | sql -c "COPY study_line (text) FROM STDIN $csv"
 done
-sql -f "$here/load.sql"
+sql -f "$here/load.sql" -f "$here/articles.sql"
 sql -c 'DROP TABLE study_record, study_line; ANALYZE'
