@@ -8,20 +8,31 @@
 # it again after an interruption, and it goes on.  Results are lines of FOLDER/results.jsonl; summary.sql and plot.sql show them.
 #
 #   WORDS=2000000     words that an arm reads            STEPS=2500     steps, of 1,024 tokens
-#   CONFIG=2,128,2    layers, hidden size, heads         SEEDS=6        for the main arms; the others take SIDE_SEEDS=3
+#   CONFIG=2,128,2    layers, hidden size, heads         SEEDS="1 2 3 4 5 6"   of the main arms; the others take SIDE_SEEDS="1 2 3"
+#   OBJECTIVE=masked  words, or spans: then a step is 64 texts of two spans of 64 tokens
+#   THREADS=N         of one process: two that share out the seeds are faster than one with two threads
 #   MOVIEBERT_TOOL=FILE (./moviebert)    MOVIEBERT_CHECKPOINT=FOLDER   a public encoder, for the stage ceiling
 #
 # The database that PGDATABASE and its like name has been filled by load.sh.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 tool=${MOVIEBERT_TOOL:-$here/../../moviebert}
-[[ $# -ge 1 ]] || { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[[ $# -ge 1 ]] || { sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 cd "$1"
 shift
 stages=${*:-vocabularies main arms freezing labels crossed ceiling}
-WORDS=${WORDS:-2000000} STEPS=${STEPS:-2500} CONFIG=${CONFIG:-2,128,2} SEEDS=${SEEDS:-6} SIDE_SEEDS=${SIDE_SEEDS:-3}
+WORDS=${WORDS:-2000000} STEPS=${STEPS:-2500} CONFIG=${CONFIG:-2,128,2} OBJECTIVE=${OBJECTIVE:-masked}
+SEEDS=${SEEDS:-1 2 3 4 5 6} SIDE_SEEDS=${SIDE_SEEDS:-1 2 3}
+threads=(${THREADS:+--threads "$THREADS"})
+common=(--shards 2 "${threads[@]}" --quiet)
+case $OBJECTIVE in
+	masked) reading=(--length 64 --batch-tokens 1024) ;;
+	spans) reading=(--objective spans --length 64 --batch-texts 64) ;;
+	*) echo "study.sh: no objective \"$OBJECTIVE\"; there are masked and spans" >&2; exit 2 ;;
+esac
 half=$((STEPS / 2))
+touch results.jsonl
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
 
 if [[ ! -e drawn-$WORDS ]]; then
@@ -47,15 +58,15 @@ pretrain() {
 		source=(--vocab "vocab-$3.txt" --config "$CONFIG" --max-positions 128 --rate 2e-3)
 	fi
 	say "pretrain $1"
-	"$tool" pretrain --query "SELECT key, text FROM study_arm_$2" --key key "${source[@]}" --length 64 --batch-tokens 1024 --steps "$5" \
-		--seed "$4" --shards 2 --run "$1.run" $(go_on "$1.run") -o "$out" --quiet >"$1.log"
+	"$tool" pretrain --query "SELECT key, text FROM study_arm_$2" --key key "${source[@]}" "${reading[@]}" --steps "$5" \
+		--seed "$4" "${common[@]}" --run "$1.run" $(go_on "$1.run") -o "$out" >"$1.log"
 }
 
 # untrained NAME VOCABULARY SEED : the same network, after a single step at a rate of nearly nothing
 untrained() {
 	[[ -e $1.safetensors ]] || "$tool" pretrain --query "SELECT key, text FROM study_arm_general LIMIT 200" --key key \
 		--vocab "vocab-$2.txt" --config "$CONFIG" --length 64 --max-positions 128 --batch-tokens 1024 --steps 1 --rate 1e-12 \
-		--seed "$3" --shards 2 --run "$1.run" $(go_on "$1.run") -o "$1.safetensors" --quiet >"$1.log"
+		--seed "$3" "${common[@]}" --run "$1.run" $(go_on "$1.run") -o "$1.safetensors" >"$1.log"
 }
 
 rows="SELECT text, genres, film FROM study_labelled WHERE genres <> '{}' AND"
@@ -76,8 +87,8 @@ tags() {
 			$(go_on "$name.run"))
 	fi
 	"$tool" finetune --from "$2" --freeze "$4" "${training[@]}" --key film --query "$rows $some" \
-		--validation-query "$rows $valid" --min-support 1 --seed "$seed" -o "$name.safetensors" --json --quiet >"$name.json"
-	"$tool" evaluate --model "$name.safetensors" --key film --query "$rows fold = 2" --draws 0 -o "$name.pred" --json --quiet \
+		--validation-query "$rows $valid" --min-support 1 --seed "$seed" "${threads[@]}" -o "$name.safetensors" --json --quiet >"$name.json"
+	"$tool" evaluate --model "$name.safetensors" --key film --query "$rows fold = 2" --draws 0 "${threads[@]}" -o "$name.pred" --json --quiet \
 		>"$name.evaluate.json"
 	tr -d '\n' <"$name.evaluate.json" | sed "s/^{/{\"name\":\"$name\",\"seed\":$seed,\"freeze\":\"$4\",\"labels\":\"$5\",/" >>results.jsonl
 	echo >>results.jsonl
@@ -90,14 +101,14 @@ for stage in $stages; do
 		vocabularies) for text in general movies half; do vocabulary $text; done ;;
 		main)
 			# The arms that the question is about, and the network that read nothing.
-			for ((seed = 1; seed <= SEEDS; seed++)); do
+			for seed in $SEEDS; do
 				untrained "none-$seed" general "$seed"
 				for arm in "${arms[@]}"; do pretrain "$arm-$seed" "$arm" "$arm" "$seed" "$STEPS"; done
 				for arm in none "${arms[@]}"; do tags "$arm.full.$seed" "$arm-$seed.safetensors" "$seed" none all; done
 			done
 			;;
 		arms)
-			for ((seed = 1; seed <= SIDE_SEEDS; seed++)); do
+			for seed in $SIDE_SEEDS; do
 				pretrain "half-$seed" half half "$seed" "$STEPS"
 				pretrain "first-$seed" general_half half "$seed" "$half"
 				pretrain "then-$seed" movies_half half "$seed" "$half" "first-$seed.safetensors"
@@ -105,24 +116,24 @@ for stage in $stages; do
 			done
 			;;
 		freezing)
-			for ((seed = 1; seed <= SEEDS; seed++)); do
+			for seed in $SEEDS; do
 				for arm in none "${arms[@]}"; do
 					tags "$arm.frozen.$seed" "$arm-$seed.safetensors" "$seed" all all
 				done
 			done
-			for ((seed = 1; seed <= SIDE_SEEDS; seed++)); do
+			for seed in $SIDE_SEEDS; do
 				for arm in "${arms[@]}"; do tags "$arm.half-frozen.$seed" "$arm-$seed.safetensors" "$seed" $((${CONFIG%%,*} / 2)) all; done
 			done
 			;;
 		labels)
-			for ((seed = 1; seed <= SEEDS; seed++)); do
+			for seed in $SEEDS; do
 				for arm in none "${arms[@]}"; do
 					for n in 500 2000; do tags "$arm.full-$n.$seed" "$arm-$seed.safetensors" "$seed" none $n; done
 				done
 			done
 			;;
 		crossed)
-			for ((seed = 1; seed <= SIDE_SEEDS; seed++)); do
+			for seed in $SIDE_SEEDS; do
 				pretrain "general-x-$seed" general movies "$seed" "$STEPS"
 				pretrain "movies-x-$seed" movies general "$seed" "$STEPS"
 				for arm in general-x movies-x; do tags "$arm.full.$seed" "$arm-$seed.safetensors" "$seed" none all; done
