@@ -15,6 +15,11 @@ tool=$(realpath "$tool")
 # Of all computing; another number of shards gives other digits, of threads the same.
 common=(--seed 1 --shards 2)
 
+about="moviebert's own model, trained from random weights. Its texts and labels: articles, extracts and plots of Wikipedia (CC BY-SA); 100 \
+novels of the public domain; blurbs and categories of Netflix, Amazon, Disney+ and Hulu (published on Kaggle as CC0); overviews, genres and \
+keywords of TMDB (API terms: not commercial, with attribution); genres of MovieLens, by GroupLens (research; no commercial use without \
+permission). This product uses the TMDB API but is not endorsed or certified by TMDB. More in models/README.md."
+
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
 
 # stage NAME COMMAND... : moviebert COMMAND, into NAME.safetensors
@@ -59,12 +64,12 @@ spans() {
 }
 movies="SELECT key::text AS film, text FROM ship_movies"
 spans spans-1 around-2 1500 "$movies"
-spans spans-2 spans-1 4000 "$movies UNION ALL SELECT key::text, text FROM ship_general"
+spans spans-2 spans-1 5000 "$movies UNION ALL SELECT key::text, text FROM ship_general"
 
 # The tags.  Nothing from IMDb teaches, though fold 1, which chooses the best epoch and the thresholds, has all sources.
 rows="SELECT text, tags, film, scope FROM ship_labelled"
 stage moviebert finetune --from spans-2.safetensors --query "$rows WHERE fold > 2 AND source NOT IN ('imdb_storyline', 'movielens_plots')" \
 	--validation-query "$rows WHERE fold = 1" --key film --text text --tags tags --scope scope --freeze none --start prior \
 	--keep-similarity 3 --length 64 --windows 2 --min-support 20 --epochs 4 --validate-every 1 --batch 64 --rate 1e-3 --head-rate 3 \
-	--dropout 0.5 --weight-decay 0.5 --precision fp16
+	--dropout 0.5 --weight-decay 0.5 --precision fp16 --about "$about"
 say "made $PWD/moviebert.safetensors"

@@ -19,6 +19,16 @@ json_rounded(double value, int digits)
 	return json_real(round(value * scale) / scale);
 }
 
+bool
+card_about_is_text(const char *about)
+{
+	json_t *text = about != NULL ? json_string(about) : json_null();
+	bool valid = text != NULL;
+
+	json_decref(text);
+	return valid;
+}
+
 json_t *
 row_counts_json(const row_counts *counts)
 {

@@ -11,6 +11,9 @@
 /* A number rounded to digits after the point, so that cards are readable; null for NAN. */
 json_t *json_rounded(double value, int digits);
 
+/* --about=TEXT can be put into a card: it is NULL or UTF-8. */
+bool card_about_is_text(const char *about);
+
 json_t *row_counts_json(const row_counts *counts);
 
 /* per_tag: with the table of tags. names [m->tags]. */

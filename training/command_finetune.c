@@ -286,6 +286,8 @@ run(int argc, char **argv)
 		 "minutes), none or 0, embeddings, or the embeddings and the first K layers\n"
 		 "(default: none with more than 10,000 training rows, else half of the layers)"},
 		{OPTION_STRING, "output", 'o', "FILE", NULL, &output, 0, 0, "the model file to write (required)"},
+		{OPTION_STRING, "about", 0, "TEXT", NULL, &request.about, 0, 0,
+		 "what the model's card is to say as well: where the rows are from, their terms"},
 		OPTION_HELP_HEADING("The rows"),
 		{OPTION_STRING, "query", 'q', "SQL", NULL, &request.query, 0, 0,
 		 "a SELECT that gives a text and its tags (text[] or a JSON array) (required)"},
@@ -401,6 +403,8 @@ run(int argc, char **argv)
 	if (!frozen && !parse_freeze(freeze, &full.freeze))
 		return report_failure(TOOL_USAGE, "Give all, none, embeddings, or a number of layers.",
 							  "invalid value \"%s\" for --freeze", freeze);
+	if (!card_about_is_text(request.about))
+		return report_failure(TOOL_USAGE, "Write it in UTF-8.", "the text of --about is not valid UTF-8");
 	if (resume && restart)
 		return report_failure(TOOL_USAGE, "Leave one of them out.", "--resume and --restart contradict each other");
 	full.opening = resume ? RUN_RESUME : restart ? RUN_RESTART : RUN_NEW;

@@ -345,7 +345,7 @@ static json_t *
 card_of(const pretraining *p, const json_t *validation, const training_result *result)
 {
 	json_t *training = options_json(p->request);
-	json_t *card = json_pack("{s:o*, s:o, s:o, s:{s:O}}", "base", base_json(p), "data", data_json(p), "training",
+	json_t *card = json_pack("{s:s*, s:o*, s:o, s:o, s:{s:O}}", "about", p->request->about, "base", base_json(p), "data", data_json(p), "training",
 							 training, "metrics", "validation", validation);
 
 	/* Of a run by budget the clock decides these; of one by steps they are always the same. */
@@ -549,6 +549,8 @@ run(int argc, char **argv)
 		 "then: keep accents in lower case too"},
 		{OPTION_CHOICE, "precision", 0, "P", "fp32|fp16", &precision, 0, 0,
 		 "of the weights in the file (default fp32)"},
+		{OPTION_STRING, "about", 0, "TEXT", NULL, &request.about, 0, 0,
+		 "what the model's card is to say as well: where the texts are from, their terms"},
 		OPTION_HELP_HEADING("What is learned"),
 		{OPTION_CHOICE, "objective", 0, "WHAT", "mlm|spans", &objective, 0, 0,
 		 "mlm: words that were masked, from those around them (default); spans: that two\n"
@@ -637,6 +639,8 @@ run(int argc, char **argv)
 	request.spans = strcmp(objective, "spans") == 0;
 	if (request.spans && span_max > 0)
 		request.length = span_max + 2;
+	if (!card_about_is_text(request.about))
+		return report_failure(TOOL_USAGE, "Write it in UTF-8.", "the text of --about is not valid UTF-8");
 	if (request.spans && request.span_min > request.length - 2)
 		return report_failure(TOOL_USAGE, "Make --span-min smaller, or --span-max larger.",
 							  "no span would be long enough");

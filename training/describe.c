@@ -103,6 +103,8 @@ describe_card(const json_t *card)
 	if (json_object_size(card) == 0)
 		return;
 	printf("\n  card           the whole with --card\n");
+	if (json_object_get(card, "about") != NULL)
+		printf("  about          %s\n", string_of(card, "about"));
 	if (base != NULL)
 		printf("  base           %s, sha256 %.16s...\n", string_of(base, "kind"), string_of(base, "sha256"));
 	if (query != NULL)

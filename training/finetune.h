@@ -30,6 +30,7 @@ typedef struct finetune_request
 	int64_t min_support; /* 0: FINETUNE_MIN_SUPPORT, less where rows are few */
 	int64_t max_tags;
 	const char *cache_path;
+	const char *about; /* for the card, or NULL */
 	int n_threads;
 	bool silent;
 	fit_options fit;

@@ -21,6 +21,7 @@ typedef struct pretrain_request
 	bool cased, keep_accents;
 	int64_t max_positions; /* 0: length */
 	const char *output, *folder;
+	const char *about; /* for the card, or NULL */
 	bool spans; /* the objective; else masked language modelling */
 	int64_t length;
 	masking masking;

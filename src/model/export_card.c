@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
+
 static const char *const pooling_texts[] = {"the mean of all tokens' last hidden states",
 											"the last hidden state of [CLS]",
 											"BERT's pooler, tanh of a linear layer on [CLS]"};
@@ -38,6 +40,21 @@ write_head(FILE *out, const mb_model *model, bool as_tagger)
 	fprintf(out, "| Length | %d tokens, [CLS] and [SEP] included |\n", model->pipeline.max_length);
 	fprintf(out, "| Vocabulary | %d, %s, accents %s |\n\n", model->config.vocab_size,
 			model->tokenizer.lowercase ? "lower-cased" : "cased", model->tokenizer.strip_accents ? "stripped" : "kept");
+}
+
+/* Sources and terms, as whoever trained the model put them. */
+static void
+write_about(FILE *out, const mb_model *model)
+{
+	json_t *card = NULL;
+	const char *about;
+	mb_error ignored;
+
+	if (model->card_json != NULL &&
+		mb_json_parse(&card, model->card_json, strlen(model->card_json), "card", &ignored) == MB_OK &&
+		(about = json_string_value(json_object_get(card, "about"))) != NULL)
+		fprintf(out, "%s\n\n", about);
+	json_decref(card);
 }
 
 static void
@@ -124,6 +141,7 @@ export_card(const mb_model *model, bool as_tagger)
 	if (out == NULL)
 		return NULL;
 	write_head(out, model, as_tagger);
+	write_about(out, model);
 	write_usage(out, model, as_tagger);
 	if (model->pipeline.num_labels > 0)
 		write_tags(out, model);

@@ -169,9 +169,19 @@ is(compare($output, "$output.3"), 0, 'without a cache too');
 isnt(compare($output, "$output.4"), 0, 'another seed splits otherwise');
 
 # What went into a model that is made of another one, and of that one's base.
-($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $output, '-o', "$output.second", @where, '-q', "$select WHERE id > 300", '--cache', "$dir/cache", '--json', '--quiet');
+my $about = "Plots of our own\x{2019}s making, CC0.";
+utf8::encode($about);
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $output, '-o', "$output.second", @where, '-q', "$select WHERE id > 300", '--cache', "$dir/cache", '--json', '--quiet',
+	'--about', $about);
 is($code, 0, 'a tagger from a tagger') or diag($err);
 my $second = decode_json($out);
+($code, $out) = tool('info', "$output.second");
+like($out, qr/^  about +\Q$about\E$/m, 'info tells what --about said of it');
+tool('export', "$output.second", '-o', "$dir/second");
+like(slurp_file("$dir/second/README.md"), qr/^\Q$about\E$/m, 'and so does an export');
+($code, $out, $err) = tool('finetune', '--freeze=all', '--model', $output, '-o', "$output.third", @where, '-q', $select, '--about', "caf\xe9");
+is($code, 2, 'an --about that is not UTF-8: exit code 2');
+like($err, qr/the text of --about is not valid UTF-8/, 'an --about that is not UTF-8: message');
 is($second->{base}{card}{data}{query}, $select, 'its card has the rows of the first');
 is($second->{base}{card}{base}{sha256}, $base_sum, 'and what that was made of');
 ok(!exists $second->{base}{card}{metrics}{test}{per_tag}, 'without its tables');
