@@ -1,8 +1,8 @@
 -- texts.sql - what models/moviebert.safetensors reads before it is taught tags: the views ship_general and ship_movies, and the
 -- table ship_around, in a database that training/study/load.sh has filled.
 --
--- Only sources whose terms allow it: encyclopaedia, novels out of copyright, blurbs.  No reviews, nothing from IMDb, and no film of
--- folds 0 to 2.
+-- Encyclopaedia, novels out of copyright, blurbs of catalogues, and TMDB's overviews, whose terms README.md tells.  No reviews,
+-- nothing from IMDb, and no film of folds 0 to 2.
 
 SET work_mem = '512MB';
 DROP VIEW IF EXISTS ship_general, ship_movies;
@@ -20,12 +20,12 @@ SELECT film, text FROM study_labelled WHERE fold > 2 AND (source LIKE 'tmdb%' OR
 -- to know what belongs together, which is what tags need, and is learnt sooner from whole texts than from masked words.
 CREATE TEMP TABLE piece AS
 WITH document AS MATERIALIZED (
-	SELECT key, part, words, least(60, greatest(12, cardinality(words) / 2)) AS n
-	  FROM (SELECT 'film ' || key AS key, 'movies' AS part, regexp_split_to_array(text, '\s+') AS words FROM ship_movies
+	SELECT key, part, document, words, least(60, greatest(12, cardinality(words) / 2)) AS n
+	  FROM (SELECT 'film ' || key AS key, 'movies' AS part, md5(text) AS document, regexp_split_to_array(text, '\s+') AS words FROM ship_movies
 	        UNION ALL
-	        SELECT 'text ' || key, 'general', regexp_split_to_array(text, '\s+') FROM ship_general OFFSET 0) AS split
+	        SELECT 'text ' || key, 'general', md5(text), regexp_split_to_array(text, '\s+') FROM ship_general OFFSET 0) AS split
 	 WHERE cardinality(words) >= 24)
-SELECT row_number() OVER () AS number, key, part, array_to_string(words[i:i + n - 1], ' ') AS text,
+SELECT row_number() OVER (ORDER BY key, document, i) AS number, key, part, array_to_string(words[i:i + n - 1], ' ') AS text,
        tsvector_to_array(to_tsvector('english', array_to_string(words[greatest(1, i - n):i - 1] || words[i + n:i + 2 * n - 1], ' '))) AS around
   FROM document, generate_series(1, cardinality(words) - n / 2, n) AS i;
 
@@ -36,7 +36,7 @@ SELECT word FROM piece, unnest(around) AS word WHERE word ~ '^[a-z]{3,}$'
 ANALYZE stem;
 
 CREATE TABLE ship_around AS
-SELECT p.key, p.part, p.text, t.tags, hashtext(p.key || p.text) AS place
+SELECT p.number, p.key, p.part, p.text, t.tags, hashtext(p.key || p.text) AS place
   FROM piece AS p
   JOIN (SELECT number, array_agg(word ORDER BY word) AS tags
           FROM (SELECT number, unnest(around) AS word FROM piece) AS each JOIN stem USING (word)

@@ -7,11 +7,11 @@
 # beside it says what went in and what came out.   MOVIEBERT_TOOL=FILE (./moviebert)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-tool=${MOVIEBERT_TOOL:-$here/../moviebert}
 [[ $# -eq 1 ]] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+tool=$(realpath "${MOVIEBERT_TOOL:-$here/../moviebert}")
+[[ -x $tool ]] || { echo "train.sh: no program $tool: make moviebert, or set MOVIEBERT_TOOL" >&2; exit 1; }
 mkdir -p "$1"
 cd "$1"
-tool=$(realpath "$tool")
 # Of all computing; another number of shards gives other digits, of threads the same.
 common=(--seed 1 --shards 2)
 
@@ -29,7 +29,7 @@ stage() {
 	[[ -e $name.safetensors ]] && return
 	say "$name"
 	local go_on=()
-	if [[ -d $name.run ]]; then go_on=(--resume); fi
+	if [[ -e $name.run/manifest.json ]]; then go_on=(--resume); fi
 	"$tool" "$@" "${common[@]}" --run "$name.run" "${go_on[@]}" -o "$name.safetensors" --quiet >"$name.log"
 }
 
@@ -50,7 +50,7 @@ stage random pretrain --query "SELECT key::text, text FROM ship_general LIMIT 30
 
 # around NAME FROM PART RATE : which words stand around a piece; all pieces of texts on films, and a part of the others
 around() {
-	stage "$1" finetune --from "$2.safetensors" --query "SELECT key, text, tags FROM ship_around WHERE part = 'movies' OR $3" \
+	stage "$1" finetune --from "$2.safetensors" --query "SELECT key, text, tags FROM ship_around WHERE part = 'movies' OR $3 ORDER BY number" \
 		--key key --text text --tags tags --validation 0.005 --freeze none --start prior --max-tags 5000 --length 96 --windows 1 \
 		--epochs 1 --validate-every 1 --batch 64 --rate "$4" --head-rate 3 --dropout 0
 }
@@ -63,13 +63,13 @@ spans() {
 		--pass-tokens 20000 --rate 2e-3 --steps "$3"
 }
 movies="SELECT key::text AS film, text FROM ship_movies"
-spans spans-1 around-2 1500 "$movies"
-spans spans-2 spans-1 5000 "$movies UNION ALL SELECT key::text, text FROM ship_general"
+spans spans-1 around-2 1500 "$movies ORDER BY film, text"
+spans spans-2 spans-1 5000 "$movies UNION ALL SELECT key::text, text FROM ship_general ORDER BY film, text"
 
-# The tags.  Nothing from IMDb teaches, though fold 1, which chooses the best epoch and the thresholds, has all sources.
-rows="SELECT text, tags, film, scope FROM ship_labelled"
-stage moviebert finetune --from spans-2.safetensors --query "$rows WHERE fold > 2 AND source NOT IN ('imdb_storyline', 'movielens_plots')" \
-	--validation-query "$rows WHERE fold = 1" --key film --text text --tags tags --scope scope --freeze none --start prior \
+# The tags.
+rows="SELECT text, tags, film, scope FROM ship_labelled WHERE source NOT IN ('imdb_storyline', 'movielens_plots')"
+stage moviebert finetune --from spans-2.safetensors --query "$rows AND fold > 2 ORDER BY id" \
+	--validation-query "$rows AND fold = 1 ORDER BY id" --key film --text text --tags tags --scope scope --freeze none --start prior \
 	--keep-similarity 3 --length 64 --windows 2 --min-support 20 --epochs 4 --validate-every 1 --batch 64 --rate 1e-3 --head-rate 3 \
 	--dropout 0.5 --weight-decay 0.5 --precision fp16 --about "$about"
 say "made $PWD/moviebert.safetensors"

@@ -156,11 +156,10 @@ GRANT SELECT ON bert_models TO PUBLIC;
 -- Where the model is an argument, the answer depends on the arguments alone, because a name never changes its weights:
 -- IMMUTABLE.  Without it the setting moviebert.model and the database's default decide: STABLE, as to_tsvector(text) is.
 --
--- COST counts in cpu_operator_cost, the planner's unit for adding two integers: about 5 ns.  A plot of 95 tokens takes 7
--- to 10 ms in a model of four layers of 256, some 2,000,000 of them, and about 28 ms in one of six layers of 384.  What is
--- declared is less on purpose: it makes the planner evaluate cheap conditions first and use parallel workers for a table
--- of some thousand rows; more would only make it compile queries of few rows with LLVM, for a quarter of a second and no
--- gain.  Of an array, ten texts are assumed.  Tokenizing a plot takes some 25 microseconds, the cosine of two vectors of
+-- COST counts in cpu_operator_cost, the planner's unit for adding two integers: about 5 ns.  A plot of 95 tokens takes about
+-- 2 ms in the model that ships, which is what is declared, and about 28 ms in one of six layers of 384.  It makes the
+-- planner evaluate cheap conditions first and use parallel workers for a table of some thousand rows; more would only make
+-- it compile queries of few rows with LLVM, for a quarter of a second and no gain.  Of an array, ten texts are assumed.  Tokenizing a plot takes some 25 microseconds, the cosine of two vectors of
 -- 384 one.
 
 CREATE FUNCTION bert_constant_support(internal) RETURNS internal

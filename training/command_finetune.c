@@ -284,7 +284,7 @@ run(int argc, char **argv)
 		{OPTION_STRING, "freeze", 0, "WHAT", NULL, &freeze, 0, 0,
 		 "which part of the encoder stays as it is: all (only the head is trained, in\n"
 		 "minutes), none or 0, embeddings, or the embeddings and the first K layers\n"
-		 "(default: none with more than 10,000 training rows, else half of the layers)"},
+		 "(default: none with more than 10,000 training rows or a single layer, else half\nof the layers)"},
 		{OPTION_STRING, "output", 'o', "FILE", NULL, &output, 0, 0, "the model file to write (required)"},
 		{OPTION_STRING, "about", 0, "TEXT", NULL, &request.about, 0, 0,
 		 "what the model's card is to say as well: where the rows are from, their terms"},

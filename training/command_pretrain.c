@@ -234,8 +234,8 @@ check_options(const pretraining *p, mb_error *err)
 		status = run_manifest_check(folder, json_object_get(p->manifest, "tokenizer"),
 									tokenizer_json(&p->model.tokenizer_options), NULL, err);
 	if (status == MB_OK)
-		status = run_manifest_check(folder, json_object_get(p->manifest, "options"), options_json(p->request), length,
-									err);
+		status =
+			run_manifest_check(folder, json_object_get(p->manifest, "options"), options_json(p->request), length, err);
 	return status;
 }
 
@@ -345,8 +345,8 @@ static json_t *
 card_of(const pretraining *p, const json_t *validation, const training_result *result)
 {
 	json_t *training = options_json(p->request);
-	json_t *card = json_pack("{s:s*, s:o*, s:o, s:o, s:{s:O}}", "about", p->request->about, "base", base_json(p), "data", data_json(p), "training",
-							 training, "metrics", "validation", validation);
+	json_t *card = json_pack("{s:s*, s:o*, s:o, s:o, s:{s:O}}", "about", p->request->about, "base", base_json(p),
+							 "data", data_json(p), "training", training, "metrics", "validation", validation);
 
 	/* Of a run by budget the clock decides these; of one by steps they are always the same. */
 	json_object_set_new(training, "steps", json_integer((json_int_t) result->steps));

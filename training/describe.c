@@ -28,8 +28,9 @@ describe_model(const model_source *source, size_t max_tags)
 
 	printf("  kind           %s (%s)\n", m->kind, m->architecture);
 	printf("  parameters     %s\n", format_count(number, sizeof(number), m->parameters));
-	printf("  encoder        %d layers, hidden size %d, %d heads, intermediate size %d, %s\n", c->num_hidden_layers,
-		   c->hidden_size, c->num_attention_heads, c->intermediate_size, activation_names[c->hidden_act]);
+	printf("  encoder        %d layer%s, hidden size %d, %d heads, intermediate size %d, %s\n", c->num_hidden_layers,
+		   c->num_hidden_layers == 1 ? "" : "s", c->hidden_size, c->num_attention_heads, c->intermediate_size,
+		   activation_names[c->hidden_act]);
 	printf("  positions      %d\n", c->max_position_embeddings);
 	printf("  vocabulary     %s tokens, %s, accents %s\n", format_count(number, sizeof(number), c->vocab_size),
 		   m->tokenizer.lowercase ? "lower-cased" : "cased", m->tokenizer.strip_accents ? "stripped" : "kept");
@@ -151,6 +152,6 @@ describe_model_json(const model_source *source)
 		m->tokenizer.lowercase, "strip_accents", m->tokenizer.strip_accents, "tokenize_chinese_chars",
 		m->tokenizer.split_cjk, "split_special_tokens", m->tokenizer.split_special_tokens, "pooling", "mode",
 		mb_pooling_name(p->pooling), "normalize", p->normalize, "max_length", p->max_length, "long_text",
-		mb_long_text_name(p->long_text), "window_stride", p->window_stride, "problem", problem_name(p), "tags",
-		tags, "size", (json_int_t) source->size, "sha256", source->sha256, "card", card != NULL ? card : json_null());
+		mb_long_text_name(p->long_text), "window_stride", p->window_stride, "problem", problem_name(p), "tags", tags,
+		"size", (json_int_t) source->size, "sha256", source->sha256, "card", card != NULL ? card : json_null());
 }

@@ -88,9 +88,9 @@ finetune_card(const finetune_request *request, const finetune_data *data, const 
 	json_object_set_new(measured, "validation_note", json_string(validation_note));
 	if (test != NULL)
 		json_object_set_new(measured, "test", metrics_json(test, data->labels.names, true));
-	return json_pack("{s:s*, s:{s:s, s:s, s:s, s:o}, s:o, s:o, s:o, s:{s:s, s:s, s:s}}", "about", request->about, "base", "sha256", base->sha256,
-					 "kind", base->model->kind, "architecture", base->model->architecture, "card",
-					 card_of_base(base->model), "data", data_json(request, data), "training", training, "metrics",
-					 measured, "software", "moviebert", MOVIEBERT_VERSION, "kernels", mb_kernel_name(), "blas_core",
-					 blas_core_name());
+	return json_pack("{s:s*, s:{s:s, s:s, s:s, s:o}, s:o, s:o, s:o, s:{s:s, s:s, s:s}}", "about", request->about,
+					 "base", "sha256", base->sha256, "kind", base->model->kind, "architecture",
+					 base->model->architecture, "card", card_of_base(base->model), "data", data_json(request, data),
+					 "training", training, "metrics", measured, "software", "moviebert", MOVIEBERT_VERSION, "kernels",
+					 mb_kernel_name(), "blas_core", blas_core_name());
 }

@@ -104,11 +104,11 @@ full_report_plan(full_run *run, mb_error *err)
 	seconds = needed / fmax(per_second, 1);
 	snprintf(finish, sizeof(finish), seconds < 120 ? "%.0f s" : "%.0f minutes",
 			 seconds < 120 ? ceil(seconds) : seconds / 60);
-	report_note("Plan: %s (%s training rows, %d layers), %g epochs of %s steps, %s tokens, %.3g FLOP, %s of memory;",
+	report_note("Plan: %s (%s training rows, %d layer%s), %g epochs of %s steps, %s tokens, %.3g FLOP, %s of memory;",
 				describe_freeze(run->freeze, freeze, sizeof(freeze)),
 				format_count(rows, sizeof(rows), (long long) run->n_part[PART_TRAINING]),
-				run->base.model->config.num_hidden_layers, run->options->epochs,
-				format_count(steps, sizeof(steps), (long long) run->steps_per_epoch),
+				run->base.model->config.num_hidden_layers, run->base.model->config.num_hidden_layers == 1 ? "" : "s",
+				run->options->epochs, format_count(steps, sizeof(steps), (long long) run->steps_per_epoch),
 				format_count(tokens, sizeof(tokens), (long long) needed),
 				needed * run->running.flops_per_token(run->running.arg),
 				format_bytes(bytes, sizeof(bytes),

@@ -30,7 +30,7 @@ typedef struct full_run
 	bool fresh_pooler;
 	token_store store;
 	text_windows windows;
-	float *original; /* [rows, H] frozen vectors of length 1, for --keep-similarity */
+	float *original;  /* [rows, H] frozen vectors of length 1, for --keep-similarity */
 	fit_result probe; /* empty, like its metrics, where training starts from the prior */
 	metrics probe_validation, probe_test;
 	net net;
@@ -65,7 +65,8 @@ mb_status full_open_start(full_run *run, mb_error *err);
 /* The rows' tokens, in the run's folder; text i of the store is row i. */
 mb_status full_open_tokens(full_run *run, mb_error *err);
 
-/* Before training: the linear probe unless --start is the prior, and the embeddings that --keep-similarity holds on to. */
+/* Before training: the linear probe unless --start is the prior, and the embeddings that --keep-similarity holds on to.
+ */
 mb_status full_use_frozen_vectors(full_run *run, mb_error *err);
 void full_weigh_positives(full_run *run);
 void full_start_classifier(full_run *run);

@@ -130,7 +130,8 @@ full_choose_network(full_run *run, mb_error *err)
 
 	run->freeze = o->freeze;
 	if (o->freeze == FULL_FREEZE_AUTO)
-		run->freeze = run->n_part[PART_TRAINING] > FULL_ALL_LAYERS_ROWS ? FULL_FREEZE_NOTHING : layers / 2;
+		run->freeze =
+			run->n_part[PART_TRAINING] > FULL_ALL_LAYERS_ROWS || layers < 2 ? FULL_FREEZE_NOTHING : layers / 2;
 	if (run->freeze > layers)
 	{
 		mb_fail(err, MB_INVALID_ARGUMENT, "the model has %d layers, so that %d cannot be frozen", layers, run->freeze);
@@ -220,8 +221,8 @@ fit_probe(full_run *run, const tagged_rows *view, const float *features, mb_erro
 }
 
 /*
- * What the frozen vectors are wanted for, before anything moves: the probe, and the embeddings to hold on to.  Where neither is,
- * no text is embedded, which for a large table saves many minutes.
+ * What the frozen vectors are wanted for, before anything moves: the probe, and the embeddings to hold on to.  Where
+ * neither is, no text is embedded, which for a large table saves many minutes.
  */
 mb_status
 full_use_frozen_vectors(full_run *run, mb_error *err)

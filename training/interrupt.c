@@ -1,5 +1,6 @@
 /*
- * interrupt.c - the handler only sets a flag and sends a cancel request; PQcancel is made for signal handlers.
+ * interrupt.c - the handler only sets a flag and sends a cancel request (PQcancel is made for signal handlers), in the
+ * main thread, whichever thread the signal came to.
  *
  * The second Ctrl-C ends the process at once: a transaction in progress is then rolled back by the server.
  */
@@ -14,13 +15,13 @@ static volatile sig_atomic_t requested;
 static PGcancel *volatile active_cancel;
 static pthread_t main_thread;
 
-/* A signal for the process may come to any thread, such as OpenBLAS's; the main one alone says when it is to be held off. */
 static void
 handle(int signal_number)
 {
 	int saved_errno = errno;
 	PGcancel *cancel = active_cancel;
 
+	/* A thread of OpenBLAS does not block signals while a password is typed; the main one does. */
 	if (!pthread_equal(pthread_self(), main_thread))
 	{
 		pthread_kill(main_thread, signal_number);
@@ -31,12 +32,19 @@ handle(int signal_number)
 	{
 		signal(signal_number, SIG_DFL);
 		raise(signal_number);
+		errno = saved_errno;
+		return;
 	}
 	requested = 1;
 	if (cancel != NULL)
 	{
 		char message[256];
+		sigset_t second;
 
+		/* Which is to end us even while this one waits for a server that does not answer. */
+		sigemptyset(&second);
+		sigaddset(&second, signal_number);
+		pthread_sigmask(SIG_UNBLOCK, &second, NULL);
 		(void) PQcancel(cancel, message, sizeof(message));
 	}
 	errno = saved_errno;

@@ -51,9 +51,9 @@ pretrain_plan_report(const pretrain_plan *plan, const pretrain_request *request,
 	char a[32], b[32], d[32], duration[24], finish[24];
 
 	report_note("Plan: %s, %s", task->name, model->base.model != NULL ? "from a model" : "from scratch");
-	report_note("  network   %d layers of %d, %d heads, intermediate %d, %d positions, vocabulary %s: %s parameters",
-				c->num_hidden_layers, c->hidden_size, c->num_attention_heads, c->intermediate_size,
-				c->max_position_embeddings, format_count(a, sizeof(a), c->vocab_size),
+	report_note("  network   %d layer%s of %d, %d heads, intermediate %d, %d positions, vocabulary %s: %s parameters",
+				c->num_hidden_layers, c->num_hidden_layers == 1 ? "" : "s", c->hidden_size, c->num_attention_heads,
+				c->intermediate_size, c->max_position_embeddings, format_count(a, sizeof(a), c->vocab_size),
 				format_count(b, sizeof(b), (long long) model->net.n_parameters));
 	report_note("  texts     %s to train on, %s tokens; %s to validate on",
 				format_count(a, sizeof(a), (long long) store->part_texts[PART_TRAINING]),

@@ -29,9 +29,10 @@ write_head(FILE *out, const mb_model *model, bool as_tagger)
 			"pipeline_tag: %s\n"
 			"tags:\n- sentence-transformers\n- transformers\n- bert\n- moviebert\n"
 			"---\n\n"
-			"# BERT of %d layers, hidden size %d\n\n"
+			"# BERT of %d layer%s, hidden size %d\n\n"
 			"Exported by moviebert.\n\n",
-			task, model->config.num_hidden_layers, model->config.hidden_size);
+			task, model->config.num_hidden_layers, model->config.num_hidden_layers == 1 ? "" : "s",
+			model->config.hidden_size);
 	fprintf(out, "| | |\n|---|---|\n");
 	fprintf(out, "| Kind | %s (%s) |\n", model->kind, model->architecture);
 	fprintf(out, "| Weights | %" PRId64 " |\n", model->parameters);

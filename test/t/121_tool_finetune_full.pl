@@ -285,6 +285,20 @@ like($err, qr/the teacher ".*" does not give tags/, 'a teacher without tags: mes
 ($code, $out, $err) = tool('finetune', @taught, '-o', "$dir/none", '--teacher', $whole, '--loss=asymmetric');
 is($code, 2, 'a teacher and a loss that bends probabilities: exit code 2');
 
+# From the prior there is no probe, whether or not the base's embeddings are wanted; and a single layer's embeddings are trained.
+TinyCheckpoint::write_checkpoint("$dir/one", words => [ @left, @right, @plain ], layers => 1);
+tool('import', "$dir/one", '-o', "$dir/one.safetensors");
+for my $keep (0, 1)
+{
+	my $prior = "$dir/prior$keep.safetensors";
+	($code, $out, $err) = tool('finetune', '-m', "$dir/one.safetensors", '-o', $prior, @query, '--start=prior', "--keep-similarity=$keep", '--rate=2e-3', '--head-rate=3', '--epochs=2');
+	is($code, 0, "from the prior, --keep-similarity=$keep") or diag($err);
+	like($err, qr/Plan: nothing is frozen \(\d+ training rows, 1 layer\)/, 'nothing is frozen');
+	unlike($err, qr/Linear probe/, 'no probe');
+	my ($first, @others) = map { $_->{macro_ap} } grep { $_->{type} eq 'validation' } map { decode_json($_) } split /\n/, slurp_file("$prior.run/metrics.jsonl");
+	cmp_ok($others[-1], '>', $first, 'and it learns');
+}
+
 # Fewer than 10,000 rows: half of the layers by default, and the plan says so.
 ($code, $out, $err) = tool('finetune', '-m', $base, '-o', "$dir/default.safetensors", @query, '--epochs=0.1');
 is($code, 0, 'all defaults') or diag($err);

@@ -63,6 +63,7 @@ sub events { return map { $_->{name} } grep { $_->{type} eq 'event' } lines($_[0
 my $whole = "$dir/whole.safetensors";
 my ($code, $out, $err) = tool('pretrain', @run, '-o', $whole, '--threads=2');
 is($code, 0, 'pretrain') or diag($err);
+like((tool('info', '--card', $whole))[1], qr/^(?!.*"about").*"objective"/s, 'its card, with nothing --about it');
 like($err, qr/402 read/, 'it tells how many rows it read');
 like($err, qr/1  left out: the text is NULL/, 'and how many had no text');
 like($err, qr/Plan: masked language modelling, from scratch/, 'the plan');
@@ -167,7 +168,7 @@ is(sha256($interrupted), sha256($whole), 'and stays the same');
 # ---- on from a model ---------------------------------------------------------------------------------------------------
 
 my $spans = "$dir/spans.safetensors";
-my @spans = (@rows, '--from', $whole, '--objective=spans', '--length=32', '--span-min=4', '--batch-texts=32', '--rate=1e-3', '--steps=150', '--shards=2');
+my @spans = (@rows, '--about', 'Made for a test.', '--from', $whole, '--objective=spans', '--length=32', '--span-min=4', '--batch-texts=32', '--rate=1e-3', '--steps=150', '--shards=2');
 ($code, $out, $err) = tool('pretrain', @spans, '-o', $spans, '--threads=2');
 is($code, 0, 'spans') or diag($err);
 @validations = grep { $_->{type} eq 'validation' } lines("$spans.run");
@@ -179,6 +180,7 @@ is($info->{kind}, 'masked-lm', 'the masked-LM head is still there');
 ok($info->{pooling}{normalize}, 'vectors are normalised');
 is($info->{card}{base}{sha256}, sha256($whole), 'the card has the base');
 is($info->{card}{base}{card}{data}{query}, $select, 'and the rows that it was made of');
+is($info->{card}{about}, 'Made for a test.', 'and what --about said');
 my $head = 'cls.predictions.transform.dense.weight';
 ok(tensor($spans, $head) eq tensor($whole, $head), 'and is what it was');
 ok(tensor($spans, 'encoder.layer.0.output.dense.weight') ne tensor($whole, 'encoder.layer.0.output.dense.weight'), 'unlike the encoder');

@@ -1,6 +1,6 @@
 -- arms.sql - what the study's arms read: equally many words of each kind of text, drawn at random, whole documents.
 --
---   :words        words of an arm (psql -v words=4000000)
+--   :words        words of an arm (psql -v words=2000000)
 --
 -- Films of folds 1 and 2 are left out where a document's film is known; a review's is not.
 

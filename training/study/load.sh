@@ -3,6 +3,11 @@
 #
 #   training/study/load.sh [FOLDER]     where the files are (../shared/data)
 #
+# The files are not part of moviebert; models/README.md names the sources of their texts and the terms.
+#   movies_tagged.jsonl.zst                        a labelled text a line: id, source, kind, title, year, text, genres, keywords
+#                                                  (null: unknown), keywords_truncated, group (the film) and fold (0 to 9, by its hash)
+#   corpus_movies.txt.zst, corpus_general.txt.zst  a document a line
+#
 # Needs zstd and psql, and a role that may create tables and the extension unaccent.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)

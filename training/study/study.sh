@@ -10,14 +10,17 @@
 #   WORDS=2000000     words that an arm reads            STEPS=2500     steps, of 1,024 tokens
 #   CONFIG=2,128,2    layers, hidden size, heads         SEEDS="1 2 3 4 5 6"   of the main arms; the others take SIDE_SEEDS="1 2 3"
 #   OBJECTIVE=masked  words, or spans: then a step is 64 texts of two spans of 64 tokens
-#   THREADS=N         of one process: two that share out the seeds are faster than one with two threads
+#   THREADS=N         of one process: two that share out the seeds are faster than one with two threads, once the stage
+#                     vocabularies is done
 #   MOVIEBERT_TOOL=FILE (./moviebert)    MOVIEBERT_CHECKPOINT=FOLDER   a public encoder, for the stage ceiling
 #
 # The database that PGDATABASE and its like name has been filled by load.sh.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-tool=${MOVIEBERT_TOOL:-$here/../../moviebert}
-[[ $# -ge 1 ]] || { sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[[ $# -ge 1 ]] || { sed -n '2,18s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+tool=$(realpath "${MOVIEBERT_TOOL:-$here/../../moviebert}")
+[[ -x $tool ]] || { echo "study.sh: no program $tool: make moviebert, or set MOVIEBERT_TOOL" >&2; exit 1; }
+checkpoint=${MOVIEBERT_CHECKPOINT:+$(realpath "$MOVIEBERT_CHECKPOINT")}
 mkdir -p "$1"
 cd "$1"
 shift
@@ -46,7 +49,7 @@ vocabulary() {
 }
 
 # go_on RUN : an interrupted run's option
-go_on() { if [[ -d $1 ]]; then echo --resume; fi; }
+go_on() { if [[ -e $1/manifest.json ]]; then echo --resume; fi; }
 
 # pretrain NAME TEXT VOCABULARY SEED STEPS [FROM]
 pretrain() {
@@ -73,25 +76,28 @@ rows="SELECT text, genres, film FROM study_labelled WHERE genres <> '{}' AND"
 
 # tags NAME ENCODER SEED FREEZE LABELS : teaches, asks, and keeps a line of results
 tags() {
-	local name=$1 seed=$3 some="fold > 2" valid="fold = 1" epochs=2
+	local name=$1 seed=$3 some="fold > 2" valid="fold = 1" way="--epochs 1 --validate-every 0.5 --start prior"
 	[[ -e $name.pred ]] && return
 	if [[ $5 != all ]]; then
 		some="id IN (SELECT id FROM study_labelled WHERE genres <> '{}' AND fold > 2 ORDER BY md5(id || '$seed') LIMIT $5)"
 		valid="id IN (SELECT id FROM study_labelled WHERE genres <> '{}' AND fold = 1 ORDER BY md5(id || '$seed') LIMIT $(($5 / 2)))"
-		epochs=8
+		way="--epochs 8 --validate-every 1"
 	fi
 	say "tags $name"
 	local training=()
 	if [[ $4 != all ]]; then
-		training=(--epochs "$epochs" --validate-every 1 --rate 3e-4 --length 64 --windows 2 --shards 2 --run "$name.run"
+		training=($way --rate 3e-4 --length 64 --windows 2 --shards 2 --run "$name.run"
 			$(go_on "$name.run"))
 	fi
 	"$tool" finetune --from "$2" --freeze "$4" "${training[@]}" --key film --query "$rows $some" \
 		--validation-query "$rows $valid" --min-support 1 --seed "$seed" "${threads[@]}" -o "$name.safetensors" --json --quiet >"$name.json"
-	"$tool" evaluate --model "$name.safetensors" --key film --query "$rows fold = 2" --draws 0 "${threads[@]}" -o "$name.pred" --json --quiet \
+	"$tool" evaluate --model "$name.safetensors" --key film --query "$rows fold = 2" --draws 0 "${threads[@]}" -o "$name.said" --json --quiet \
 		>"$name.evaluate.json"
-	tr -d '\n' <"$name.evaluate.json" | sed "s/^{/{\"name\":\"$name\",\"seed\":$seed,\"freeze\":\"$4\",\"labels\":\"$5\",/" >>results.jsonl
-	echo >>results.jsonl
+	# The line is whole, and there before the file that says it is.
+	local line
+	line=$(tr -d '\n' <"$name.evaluate.json" | sed "s/^{/{\"name\":\"$name\",\"seed\":$seed,\"freeze\":\"$4\",\"labels\":\"$5\",/")
+	(flock 9 && printf '%s\n' "$line" >&9) 9>>results.jsonl
+	mv "$name.said" "$name.pred"
 	rm -rf "$name.run" "$name.safetensors"
 }
 
@@ -140,8 +146,8 @@ for stage in $stages; do
 			done
 			;;
 		ceiling)
-			[[ -n ${MOVIEBERT_CHECKPOINT:-} ]] || { say "ceiling: left out, MOVIEBERT_CHECKPOINT names no encoder"; continue; }
-			[[ -e public.safetensors ]] || "$tool" import "$MOVIEBERT_CHECKPOINT" -o public.safetensors
+			[[ -n $checkpoint ]] || { say "ceiling: left out, MOVIEBERT_CHECKPOINT names no encoder"; continue; }
+			[[ -e public.safetensors ]] || "$tool" import "$checkpoint" -o public.safetensors
 			tags public.frozen.1 public.safetensors 1 all all
 			tags public.full.1 public.safetensors 1 none all
 			;;
