@@ -76,17 +76,17 @@ rows="SELECT text, genres, film FROM study_labelled WHERE genres <> '{}' AND"
 
 # tags NAME ENCODER SEED FREEZE LABELS : teaches, asks, and keeps a line of results
 tags() {
-	local name=$1 seed=$3 some="fold > 2" valid="fold = 1" way="--epochs 1 --validate-every 0.5 --start prior"
+	local name=$1 seed=$3 some="fold > 2" valid="fold = 1" way="--epochs 1 --validate-every 0.5 --start prior --rate 1e-3"
 	[[ -e $name.pred ]] && return
 	if [[ $5 != all ]]; then
 		some="id IN (SELECT id FROM study_labelled WHERE genres <> '{}' AND fold > 2 ORDER BY md5(id || '$seed') LIMIT $5)"
 		valid="id IN (SELECT id FROM study_labelled WHERE genres <> '{}' AND fold = 1 ORDER BY md5(id || '$seed') LIMIT $(($5 / 2)))"
-		way="--epochs 8 --validate-every 1"
+		way="--epochs 8 --validate-every 1 --rate 3e-4"
 	fi
 	say "tags $name"
 	local training=()
 	if [[ $4 != all ]]; then
-		training=($way --rate 3e-4 --length 64 --windows 2 --shards 2 --run "$name.run"
+		training=($way --length 64 --windows 2 --shards 2 --run "$name.run"
 			$(go_on "$name.run"))
 	fi
 	"$tool" finetune --from "$2" --freeze "$4" "${training[@]}" --key film --query "$rows $some" \
