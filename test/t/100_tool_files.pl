@@ -80,7 +80,7 @@ my $folder = TinyCheckpoint::write_checkpoint("$dir/tiny", words => [ qw(a ghost
 my $model  = "$dir/tiny.safetensors";
 ($code, $out, $err) = tool('import', $folder, '-o', $model);
 is($code, 0, 'import') or diag($err);
-like($out, qr/1 layers, hidden size 32, 4 heads/, 'import tells the sizes');
+like($out, qr/1 layer, hidden size 32, 4 heads/, 'import tells the sizes');
 like($out, qr/read whole in windows of 64 tokens/, 'import tells what becomes of long texts');
 ok(-s $model, 'import writes the file');
 
